@@ -25,6 +25,7 @@ class SmallCNN(nn.Module):
 
     def __init__(self, name: str = "vgg32") -> None:
         super().__init__()
+        self.name = name
         self.layers = architecture(name)
         for layer in self.layers:
             if layer.op == "conv":

@@ -1,0 +1,124 @@
+"""Engines that run a network for real, behind one small interface: float32 images in, logits out."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from fewerbits.network.architecture import INPUT
+from fewerbits.network.batches import over_batches
+from fewerbits.network.folding import FoldedNetwork, fold
+from fewerbits.network.model import SmallCNN
+
+
+class Engine(Protocol):
+    """`name` for a table, and a call from images (N, 1, 28, 28) float32 to logits (N, 10) float32."""
+
+    name: str
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]: ...
+
+
+class OnnxRuntime:
+    """ONNX Runtime on the CPU, for a model in memory or a file, on a fixed number of threads.
+
+    `outputs(images)` returns every output by name, for models that expose more than logits.
+    """
+
+    def __init__(self, model: onnx.ModelProto | Path, name: str = "ONNX Runtime", threads: int = 1) -> None:
+        self.name = name
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # Idle threads that spin would take the core from the other candidate of a pair.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
+        self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._session.run(["logits"], {INPUT: images})[0]
+
+    def outputs(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        names = [output.name for output in self._session.get_outputs()]
+        return dict(zip(names, self._session.run(names, {INPUT: images})))
+
+
+class Torch:
+    """A PyTorch model in inference mode. Threads are PyTorch's global setting (torch.set_num_threads)."""
+
+    def __init__(self, model: torch.nn.Module, name: str = "torch eager", channels_last: bool = False) -> None:
+        self.name = name
+        self._format = torch.channels_last if channels_last else torch.contiguous_format
+        self._model = model.eval().to(memory_format=self._format)
+
+    def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return self._model(torch.from_numpy(images).contiguous(memory_format=self._format)).numpy()
+
+
+def folded_torch(model: SmallCNN) -> torch.nn.Module:
+    """A copy of `model` whose batch norms are folded into the convolutions, by our own folding."""
+    state = {key: value.numpy() for key, value in model.state_dict().items() if not key.endswith("tracked")}
+    return _FoldedModule(fold(model.name, state))
+
+
+class _FoldedModule(torch.nn.Module):
+    """The folded network in PyTorch: convolutions with bias, no batch norm."""
+
+    def __init__(self, network: FoldedNetwork) -> None:
+        super().__init__()
+        self.layers = network.layers
+        for name, weight in network.weights.items():
+            self.register_buffer(f"{name}_weight", torch.from_numpy(weight))
+            self.register_buffer(f"{name}_bias", torch.from_numpy(network.biases[name]))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        values = {INPUT: images}
+        for layer in self.layers:
+            x = values[layer.inputs[0]]
+            if layer.op == "conv":
+                weight, bias = self.get_buffer(f"{layer.name}_weight"), self.get_buffer(f"{layer.name}_bias")
+                x = torch.nn.functional.conv2d(x, weight, bias, layer.stride, layer.padding, groups=layer.groups)
+            elif layer.op == "linear":
+                weight, bias = self.get_buffer(f"{layer.name}_weight"), self.get_buffer(f"{layer.name}_bias")
+                x = torch.nn.functional.linear(x, weight, bias)
+            elif layer.op == "max_pool":
+                x = torch.nn.functional.max_pool2d(x, 2)
+            elif layer.op == "add":
+                x = x + values[layer.inputs[1]]
+            else:
+                x = x.mean(dim=(2, 3))
+            values[layer.name] = torch.relu(x) if layer.relu else x
+        return values[self.layers[-1].name]
+
+
+def predict(engine: Engine, images: NDArray[np.float32], title: str = "") -> NDArray[np.int64]:
+    """The class with the largest logit for each of `images` (N, 1, 28, 28): (N,) int64. The engine has the threads."""
+    batches = over_batches(lambda batch: engine(batch).argmax(axis=1), images, batch=250, title=title, workers=1)
+    return np.concatenate(list(batches))
+
+
+@functools.cache
+def engine_saturates() -> bool:
+    """Whether ONNX Runtime's u8×s8 products saturate at 16 bits on this CPU (x86 without VNNI): it is asked.
+
+    [255, 255]·[127, 127] is 64,770; an x86 CPU without VNNI adds the two products in int16 and gives 32,767.
+    """
+    a = helper.make_tensor_value_info("a", TensorProto.UINT8, ["m", "k"])
+    y = helper.make_tensor_value_info("y", TensorProto.INT32, ["m", "n"])
+    weights = helper.make_tensor("b", TensorProto.INT8, [64, 16], np.full(1024, 127, np.int8).tobytes(), raw=True)
+    node = helper.make_node("MatMulInteger", ["a", "b"], ["y"])
+    graph = helper.make_graph([node], "probe", [a], [y], initializer=[weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    product = session.run(None, {"a": np.full((4, 64), 255, np.uint8)})[0]
+    return bool((product != 64 * 255 * 127).any())
