@@ -22,9 +22,10 @@ def round_in_place(x: NDArray[Any], rounding: str = "half_even", rng: np.random.
     if rounding == "half_even":
         np.rint(x, out=x)
     elif rounding == "half_away":
-        # Adding ½ and truncating is wrong for 0.49999997, whose sum with ½ rounds to 1 in float32.
-        fraction, whole = np.modf(x)
-        np.add(whole, np.copysign(np.abs(fraction) >= 0.5, x), out=x)
+        # Adding ½ would carry its predecessor up to 1; adding that predecessor rounds ½ up and itself down.
+        below_half = np.nextafter(x.dtype.type(0.5), x.dtype.type(0))
+        np.add(x, np.copysign(below_half, x), out=x)
+        np.trunc(x, out=x)
     elif rounding == "toward_zero":
         np.trunc(x, out=x)
     elif rounding == "floor":
@@ -32,7 +33,24 @@ def round_in_place(x: NDArray[Any], rounding: str = "half_even", rng: np.random.
     elif rounding == "stochastic":
         if rng is None:
             raise ValueError("rng=None is not accepted for rounding='stochastic': pass a numpy Generator")
+        draws = rng.random(x.shape, x.dtype.type)
         whole = np.floor(x)
-        np.add(whole, rng.random(x.shape) < x - whole, out=x)
+        np.subtract(x, whole, out=x)
+        np.add(whole, draws < x, out=x)
     else:
         raise ValueError(f"rounding={rounding!r} is not known: accepted are {', '.join(map(repr, ROUNDINGS))}")
+
+
+def fused_multiply_add(x: NDArray[Any], y: NDArray[Any], z: NDArray[Any]) -> NDArray[np.float32]:
+    """x·y + z rounded once, as the FMA instruction does, for float32 `x` and `y` and integers `z` below 2^16.
+
+    The product is exact in float64. Where float64 rounds the sum, its odd neighbour stands for it, so that the
+    second rounding, to float32, never meets a tie that is none (rounding to odd: Boldo & Melquiond 2008).
+    """
+    product = np.multiply(x, y, dtype=np.float64)
+    total = np.add(product, z)
+    lost = np.subtract(product, total - z, out=product)
+    even = total.view(np.int64) & 1 == 0
+    np.nextafter(total, np.copysign(np.inf, lost), out=total, where=even & (lost != 0))
+    with np.errstate(over="ignore"):
+        return total.astype(np.float32)

@@ -9,17 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fewerbits.tensor import validation as valid
-from fewerbits.tensor.rounding import ROUNDINGS, round_in_place
+from fewerbits.tensor.pieces import PIECE_BYTES, as_groups, cuts
+from fewerbits.tensor.rounding import ROUNDINGS, fused_multiply_add, round_in_place
 
 ZERO_POINT_RULES = ("after", "before", "fused")
-# Values handled at a time: 256 KiB of float32 stays in the L2 cache (measured: 2× faster than whole-array steps).
-CHUNK = 65536
 
 
 def code_range(bits: int, signed: bool = True, narrow_range: bool = False) -> tuple[int, int]:
@@ -64,7 +64,9 @@ class Uniform:
 
     def __post_init__(self) -> None:
         qmin, qmax = code_range(self.bits, self.signed, self.narrow_range)
-        scale = valid.real_array(self.scale, "scale").astype(np.float32)
+        with np.errstate(over="ignore", under="ignore"):
+            scale = valid.real_array(self.scale, "scale").astype(np.float32)
+            reciprocal_finite = np.isfinite(np.float32(1) / scale[scale > 0]).all()
         if not (np.isfinite(scale).all() and (scale > 0).all()):
             raise ValueError(f"scale holds {scale.min()} as float32: every scale must be positive and finite")
         zero_point = valid.integer_codes(self.zero_point, qmin, qmax, "zero_point").astype(np.int32)
@@ -79,20 +81,27 @@ class Uniform:
             raise ValueError(f"scale has shape {scale.shape}: it must be {wanted}")
         valid.one_of(self.rounding, "rounding", ROUNDINGS)
         valid.one_of(self.zero_point_added, "zero_point_added", ZERO_POINT_RULES)
+        if valid.boolean(self.reciprocal, "reciprocal") and not reciprocal_finite:
+            raise ValueError(f"scale holds {scale.min()}: reciprocal=True needs scales whose 1/s is finite in float32")
         if self.zero_point_added == "fused" and not self.reciprocal:
             raise ValueError("reciprocal=False is not accepted with zero_point_added='fused': it fuses x·(1/s) + z")
-        valid.boolean(self.reciprocal, "reciprocal")
         valid.integer(self.seed, "seed", 0)
         object.__setattr__(self, "scale", scale)
         object.__setattr__(self, "zero_point", zero_point)
 
-    @property
+    @cached_property
     def qmin(self) -> int:
+        """Lowest code."""
         return code_range(self.bits, self.signed, self.narrow_range)[0]
 
-    @property
+    @cached_property
     def qmax(self) -> int:
+        """Highest code."""
         return code_range(self.bits, self.signed, self.narrow_range)[1]
+
+    @cached_property
+    def _shifted(self) -> bool:
+        return bool(self.zero_point.any())
 
     @property
     def code_dtype(self) -> np.dtype[Any]:
@@ -124,7 +133,7 @@ class Uniform:
         11.0
         """
         x = valid.real_array(x)
-        view, other_axes = _as_groups(x, axis, group_size)
+        view, other_axes = as_groups(x, axis, group_size)
         return cls.from_range(
             view.min(axis=other_axes),
             view.max(axis=other_axes),
@@ -156,26 +165,26 @@ class Uniform:
         Raises ValueError when minimum exceeds maximum, and for one symmetric bit, which has no positive code.
         """
         qmin, qmax = code_range(bits, signed, narrow_range)
-        low = valid.real_array(minimum, "minimum")
-        high = valid.real_array(maximum, "maximum")
+        low, high = valid.real_array(minimum, "minimum"), valid.real_array(maximum, "maximum")
         if low.shape != high.shape or (low > high).any():
             raise ValueError(
                 f"minimum={minimum!r} and maximum={maximum!r}: equal shapes and minimum ≤ maximum are needed"
             )
-        zero = low.dtype.type(0)
-        low, high = np.minimum(low, zero), np.maximum(high, zero)
-        if valid.boolean(symmetric, "symmetric"):
-            if bits == 1:
-                raise ValueError("bits=1 is not accepted with symmetric=True: there is no positive code; use 2 or more")
-            scale = np.maximum(-low, high) / low.dtype.type(2 ** (bits - 1) - 1)
-        else:
-            levels = low.dtype.type(qmax - qmin)
-            with np.errstate(over="ignore"):
+        kind = np.result_type(low, high, np.float32).type
+        low, high = np.minimum(low, 0, dtype=kind), np.maximum(high, 0, dtype=kind)
+        with np.errstate(over="ignore", under="ignore"):
+            if valid.boolean(symmetric, "symmetric"):
+                if bits == 1:
+                    raise ValueError(
+                        "bits=1 is not accepted with symmetric=True: it has no positive code; use 2 or more"
+                    )
+                scale = np.maximum(-low, high) / kind(2 ** (bits - 1) - 1)
+            else:
+                levels = kind(qmax - qmin)
                 span = high - low
-            scale = np.where(np.isfinite(span), span / levels, high / levels - low / levels)
-        with np.errstate(under="ignore", over="ignore"):
-            scale = np.asarray(scale).astype(np.float32)
-        scale = np.where((low == 0) & (high == 0), np.float32(1), np.maximum(scale, np.finfo(np.float32).tiny))
+                scale = np.where(np.isfinite(span), span / levels, high / levels - low / levels)
+            scale = np.maximum(scale.astype(np.float32), np.finfo(np.float32).tiny)
+        scale = np.where((low == 0) & (high == 0), np.float32(1), scale)
         if symmetric:
             zero_point = np.full(scale.shape, 0 if signed else 2 ** (bits - 1), np.int32)
         else:
@@ -185,20 +194,25 @@ class Uniform:
     def quantize(self, x: ArrayLike) -> NDArray[Any]:
         """Codes of `x` in the shape of `x`, dtype `code_dtype`; values outside the range saturate.
 
-        The quotient is computed in the dtype of `x` (float16 in float32). Raises ValueError/TypeError for NaN,
-        infinity, empty or non-real `x`, and for a shape that does not fit `scale`.
+        The quotient is computed in the dtype of `x`, at least float32: pass float32 values to get what an engine
+        gets. Beside the codes it needs less than 1 MiB, whatever the size of `x`. Raises ValueError/TypeError for
+        NaN, infinity, empty or non-real `x`, and for a shape that does not fit `scale`.
         """
         x = valid.real_array(x, finite=False)
-        if x.dtype == np.float16:
-            x = x.astype(np.float32)
+        if self.zero_point_added == "fused" and x.dtype == np.float64:
+            raise TypeError("x has dtype float64: zero_point_added='fused' is defined for float32 and float16")
         codes = np.empty(x.shape, self.code_dtype)
-        scratch = np.empty(min(CHUNK, x.size), x.dtype)
+        kind = np.result_type(x, np.float32)
+        # A fused multiply-add works in four arrays of float64.
+        bytes_per_value = 32 if self.zero_point_added == "fused" else kind.itemsize
+        scratch = np.empty(min(PIECE_BYTES // bytes_per_value, x.size), kind)
         rng = np.random.default_rng(self.seed) if self.rounding == "stochastic" else None
-        with np.errstate(over="ignore", under="ignore"):
-            for values, scale, zero_point, target in self._chunks(x, codes):
-                if not np.isfinite(values).all():
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            for values, scale, zero_point, target in self._pieces(x, codes, scratch.size):
+                # The sum of squares is the cheapest test that nothing is infinite or NaN; it may overflow by itself.
+                if not math.isfinite(np.vdot(values, values)) and not np.isfinite(values).all():
                     valid.require_finite(x)
-                q = scratch[: values.size]
+                q = scratch[: values.size].reshape(values.shape)
                 self._real_codes(values, scale, zero_point, rng, out=q)
                 np.copyto(target, q, casting="unsafe")
         return codes
@@ -206,16 +220,17 @@ class Uniform:
     def dequantize(self, codes: ArrayLike) -> NDArray[np.float32]:
         """x̂ = s·(q − z) in float32, in the shape of `codes` (integers in qmin..qmax).
 
-        Raises TypeError for codes that are not integers, ValueError for codes outside qmin..qmax, and for a shape
-        that does not fit `scale`.
+        Infinite where s·(q − z) exceeds float32. Raises TypeError for codes that are not integers, ValueError for
+        codes outside qmin..qmax, and for a shape that does not fit `scale`.
         """
         q = valid.integer_codes(codes, self.qmin, self.qmax)
         x = np.empty(q.shape, np.float32)
-        for values, scale, zero_point, target in self._chunks(q, x):
-            np.copyto(target, values)
-            if zero_point.any():
-                np.subtract(target, zero_point.astype(np.float32), out=target)
-            np.multiply(target, scale, out=target)
+        with np.errstate(over="ignore", under="ignore"):
+            for values, scale, zero_point, target in self._pieces(q, x, PIECE_BYTES // 4):
+                np.copyto(target, values)
+                if self._shifted:
+                    np.subtract(target, zero_point.astype(np.float32), out=target)
+                np.multiply(target, scale, out=target)
         return x
 
     def nbytes(self, shape: tuple[int, ...]) -> int:
@@ -234,65 +249,33 @@ class Uniform:
         rng: np.random.Generator | None,
         out: NDArray[Any],
     ) -> None:
-        """The formula on one chunk: writes integers in qmin..qmax to the float array `out`."""
-        kind = x.dtype.type
+        """The formula on one piece: writes integers in qmin..qmax to the float array `out`."""
+        kind = out.dtype.type
         if self.zero_point_added == "fused":
-            # The product of two float32 is exact in float64, so that only the sum is rounded to float32.
-            product = np.multiply(x, np.float32(1) / scale, dtype=np.float64)
-            np.add(product, zero_point, out=out, casting="same_kind")
+            np.copyto(out, fused_multiply_add(x, np.float32(1) / scale, zero_point))
         elif self.reciprocal:
-            np.multiply(x, np.float32(1) / scale, out=out)
+            np.multiply(x, (np.float32(1) / scale).astype(kind), out=out)
         else:
-            np.divide(x, scale, out=out)
+            np.divide(x, scale.astype(kind, copy=False), out=out)
         if self.zero_point_added == "before":
             np.add(out, zero_point.astype(kind), out=out)
         round_in_place(out, self.rounding, rng)
-        if self.zero_point_added == "after" and zero_point.any():
+        if self.zero_point_added == "after" and self._shifted:
             np.add(out, zero_point.astype(kind), out=out)
-        np.clip(out, kind(self.qmin), kind(self.qmax), out=out)
+        out.clip(kind(self.qmin), kind(self.qmax), out=out)  # twice as fast as np.clip
 
-    def _chunks(self, source: NDArray[Any], target: NDArray[Any]) -> Iterator[tuple[NDArray[Any], ...]]:
-        """(values, scale, zero_point, target) of at most CHUNK values at a time, scales broadcast to the values."""
-        if self.axis is None:
-            for values, out in _buffered(source, target):
-                yield values, self.scale, self.zero_point, out
-        else:
-            view, other_axes = _as_groups(source, self.axis, self.group_size)
-            target_view, _ = _as_groups(target, self.axis, self.group_size)
-            shape = tuple(1 if axis in other_axes else size for axis, size in enumerate(view.shape))
-            if math.prod(shape) != self.scale.size:
-                raise ValueError(
-                    f"x has shape {source.shape}: scale has shape {self.scale.shape} and does not fit "
-                    f"axis={self.axis}, group_size={self.group_size}"
-                )
-            for values, scale, zero_point, out in _buffered(
-                view, self.scale.reshape(shape), self.zero_point.reshape(shape), target_view
-            ):
-                yield values, scale, zero_point, out
-
-
-def _as_groups(
-    x: NDArray[Any], axis: int | None, group_size: int | None = None
-) -> tuple[NDArray[Any], tuple[int, ...]]:
-    """A view of `x` and the axes of that view over which one scale is shared.
-
-    With groups the axis is split in two, (groups, group_size), and only the second one shares a scale.
-    """
-    if axis is None:
-        if group_size is not None:
-            raise ValueError("axis=None is not accepted with group_size: name the axis that is divided into groups")
-        return x, tuple(range(x.ndim))
-    axis = valid.axis_of(axis, x.ndim)
-    if group_size is None:
-        return x, tuple(other for other in range(x.ndim) if other != axis)
-    length = x.shape[axis]
-    if length % valid.integer(group_size, "group_size", 1):
-        raise ValueError(f"group_size={group_size} does not divide axis {axis} of length {length}")
-    shape = (*x.shape[:axis], length // group_size, group_size, *x.shape[axis + 1 :])
-    return x.reshape(shape), (axis + 1,)
-
-
-def _buffered(*operands: NDArray[Any]) -> np.nditer:
-    """Walk arrays together in flat pieces of at most CHUNK values; the last one is written."""
-    roles: Any = [["readonly"]] * (len(operands) - 1) + [["writeonly"]]
-    return np.nditer(operands, flags=["external_loop", "buffered"], op_flags=roles, buffersize=CHUNK)
+    def _pieces(self, source: NDArray[Any], target: NDArray[Any], size: int) -> Iterator[tuple[NDArray[Any], ...]]:
+        """(values, scale, zero_point, target) for views of at most `size` values; the scales broadcast to them."""
+        view, shared_axes = as_groups(source, self.axis, self.group_size)
+        shape = tuple(1 if axis in shared_axes else n for axis, n in enumerate(view.shape))
+        wanted = () if self.axis is None else tuple(n for axis, n in enumerate(view.shape) if axis not in shared_axes)
+        if self.scale.shape != wanted:
+            raise ValueError(
+                f"x has shape {source.shape}: with axis={self.axis} and group_size={self.group_size} it needs scales "
+                f"of shape {wanted}, not {self.scale.shape}"
+            )
+        scale, zero_point = self.scale.reshape(shape), self.zero_point.reshape(shape)
+        target_view = target.reshape(view.shape)
+        for cut in cuts(view.shape, size):
+            own = tuple(part if n > 1 else slice(None) for part, n in zip(cut, shape))
+            yield view[*cut, ...], scale[own], zero_point[own], target_view[*cut, ...]
