@@ -1,0 +1,63 @@
+"""Guess first, then look: `my_guess = ...` in a cell, `reveal(my_guess, answer)` in the next.
+
+A guess never blocks: left as `...`, or of a kind that cannot be compared, it only brings the answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def reveal(guess: Any, answer: float | str | bool, unit: str = "", digits: int = 1) -> None:
+    """Print the answer and how far off the guess was.
+
+    `answer` is a number (printed with `digits` decimals and `unit`), a word or a truth value. A guess left as
+    `...` or None is said to be missing; it is never an error.
+    """
+    print(comparison(guess, answer, unit, digits))
+
+
+def comparison(guess: Any, answer: float | str | bool, unit: str = "", digits: int = 1) -> str:
+    """The line that `reveal` prints."""
+    if guess is None or guess is Ellipsis:
+        return f"Answer: {_text(answer, unit, digits)}.  (No guess yet: write one above and run both cells again.)"
+    if isinstance(answer, (str, bool, np.bool_)):
+        right = _plain(guess) == _plain(answer)
+        return f"Answer: {_text(answer, unit, digits)}.  Your guess, {guess}, is {'right' if right else 'not it'}."
+    number = _number(guess)
+    if number is None:
+        return f"Answer: {_text(answer, unit, digits)}.  Your guess, {guess!r}, is not a number to compare with it."
+    difference = number - float(answer)
+    if round(difference, digits) == 0:
+        verdict = "right"
+    else:
+        verdict = f"{_text(abs(difference), unit, digits)} too {'high' if difference > 0 else 'low'}"
+    return f"Answer: {_text(answer, unit, digits)}.  Your guess, {_text(number, unit, digits)}, is {verdict}."
+
+
+def _number(guess: Any) -> float | None:
+    """A guess as a finite float, whatever kind of number (or text of one) it is; None when it is none."""
+    if isinstance(guess, (bool, np.bool_)):
+        return None
+    try:
+        number = float(guess.strip(" %") if isinstance(guess, str) else guess)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _plain(value: Any) -> str:
+    """Words compare without regard to case and outer spaces; True and "yes" are the same answer."""
+    word = str(value).strip().lower()
+    return {"true": "yes", "y": "yes", "false": "no", "n": "no"}.get(word, word)
+
+
+def _text(value: float | str | bool, unit: str, digits: int) -> str:
+    if isinstance(value, (bool, np.bool_)):
+        return "yes" if value else "no"
+    if isinstance(value, str):
+        return value
+    text = f"{float(value):,.{digits}f}"
+    return f"{text} {unit}".strip()
