@@ -112,4 +112,4 @@ def _read_idx(relative: str, datasets: Path) -> NDArray[np.uint8]:
     raw = gzip.decompress(verified(relative, datasets).read_bytes())
     dimensions = raw[3]
     shape = np.frombuffer(raw, ">u4", count=dimensions, offset=4)
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy()

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from numpy.typing import NDArray
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from fewerbits.tensor import validation as valid
 

@@ -117,6 +117,8 @@ def quantize_network(
     channel. `weight_bits=7` avoids 16-bit saturation on x86 CPUs without VNNI (ONNX Runtime's `reduce_range`).
     Raises ValueError when a range is missing, or when a bias does not fit in int32.
     """
+    valid.integer(weight_bits, "weight_bits", 2, 16)
+    valid.integer(activation_bits, "activation_bits", 2, 16)
     activations: dict[str, Uniform] = {}
     for name in (INPUT, *(layer.name for layer in network.layers[:-1])):
         activations[name] = _activation(network, ranges, activations, name, activation_bits, signed_activations)

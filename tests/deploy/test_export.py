@@ -1,0 +1,89 @@
+"""The exported models are valid ONNX, carry our own numbers, and the engine answers as the simulation predicts."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from fewerbits.deploy import engines, export
+from fewerbits.network.architecture import ARCHITECTURES
+from fewerbits.network.folding import fold
+from fewerbits.network.quantized import calibrate, quantize_network
+from onnx import numpy_helper
+
+from tests.network.test_folding import arrays, random_model
+
+
+def constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_float_model_gives_the_logits_of_the_folded_network(name: str) -> None:
+    network = fold(name, arrays(random_model(name)))
+    images = np.random.default_rng(4).random((3, 1, 28, 28), np.float32)
+    expected = network.run(images)["logits"]
+    got = engines.OnnxRuntime(export.float_model(network))(images)
+    assert np.abs(got - expected).max() <= 2e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_every_architecture_quantizes_and_executes(name: str) -> None:
+    network = fold(name, arrays(random_model(name)))
+    images = np.random.default_rng(5).random((20, 1, 28, 28), np.float32)
+    quantized = quantize_network(network, calibrate(network, images, title=""), weight_bits=7)
+    simulated = quantized.simulate(images)["logits"]
+    executed = engines.OnnxRuntime(export.qdq_model(quantized))(images)
+    # One code of a late activation may differ by rounding: a few steps of the logits' scale, no more.
+    assert np.abs(executed - simulated).max() <= 0.02 * np.abs(simulated).max()
+
+
+def test_qdq_model_carries_our_scales_and_codes(quantized_vgg32) -> None:
+    found = constants(export.qdq_model(quantized_vgg32))
+    for name, codes in quantized_vgg32.codes.items():
+        assert np.array_equal(found[f"{name}_weight_codes"], codes)
+        assert found[f"{name}_weight_codes"].dtype == np.int8
+        assert np.array_equal(found[f"{name}_weight_scale"], quantized_vgg32.weights[name].scale)
+        assert found[f"{name}_bias_codes"].dtype == np.int32
+        source = quantized_vgg32.folded.layer(name).inputs[0]
+        product = quantized_vgg32.activations[source].scale * quantized_vgg32.weights[name].scale
+        assert np.array_equal(found[f"{name}_bias_scale"], product)
+    for name, scheme in quantized_vgg32.activations.items():
+        if not name.startswith("pool"):
+            assert found[f"{name}_scale"] == scheme.scale
+
+
+def test_the_engine_runs_integer_kernels_between_the_codes(quantized_vgg32, tmp_path) -> None:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    onnxruntime.InferenceSession(export.qdq_model(quantized_vgg32).SerializeToString(), options)
+    operators = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
+    assert operators.count("QLinearConv") == 6
+    assert "Conv" not in operators
+    assert "Gemm" not in operators
+
+
+def test_executed_answers_are_the_simulated_ones(quantized_vgg32, test_images) -> None:
+    engine = engines.OnnxRuntime(export.qdq_model(quantized_vgg32))
+    simulated = quantized_vgg32.simulate(test_images[:300])["logits"].argmax(1)
+    assert (engines.predict(engine, test_images[:300]) == simulated).mean() > 0.99
+
+
+def test_int8_file_is_at_most_29_hundredths_of_the_float_file(vgg32, quantized_vgg32, tmp_path) -> None:
+    int8 = export.save(export.qdq_model(quantized_vgg32), tmp_path / "int8.onnx")
+    assert int8 == (tmp_path / "int8.onnx").stat().st_size
+    assert int8 <= 0.29 * export.save(export.float_model(vgg32), tmp_path / "float.onnx")
+
+
+@pytest.mark.slow
+def test_executed_int8_accuracy_is_within_three_tenths_of_a_point(
+    vgg32, quantized_vgg32, test_images, test_labels
+) -> None:
+    float32 = engines.predict(engines.OnnxRuntime(export.float_model(vgg32)), test_images)
+    int8 = engines.predict(engines.OnnxRuntime(export.qdq_model(quantized_vgg32)), test_images)
+    accuracy = (float32 == test_labels).mean()
+    assert accuracy >= 0.935
+    assert abs((int8 == test_labels).mean() - accuracy) <= 0.003
