@@ -29,7 +29,6 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 WIDTH = 8.0
 # More cells than this and their numbers would not be readable at 100 %.
 MOST_NUMBERS = (8, 5)
-MOST_CODE_LABELS = 17
 
 STYLE: Any = {
     "figure.dpi": 100,
@@ -91,12 +90,13 @@ def staircase(
     for start, end in _saturated(x, y):
         axes.axvspan(start, end, color=ORANGE, alpha=0.2, linewidth=0, label="saturated")
     axes.set(title=title, xlabel="value x", ylabel="value x̂ after the way back", xlim=(low, high))
-    axes.set_ylim(min(low, levels[0]), max(high, levels[-1]))
+    margin = 0.04 * (high - low)
+    axes.set_ylim(min(low, levels[0]) - margin, max(high, levels[-1]) + margin)
     _legend_once(axes, loc="upper left")
-    if len(levels) <= MOST_CODE_LABELS:
-        codes = axes.secondary_yaxis("right")
-        codes.set_yticks(levels, [f"{code}".replace("-", "−") for code in scheme.quantize(levels)])
-        codes.set_ylabel("code q")
+    labelled = _spread(levels, axes.get_ylim())
+    codes = axes.secondary_yaxis("right")
+    codes.set_yticks(labelled, [_minus(f"{code}") for code in scheme.quantize(labelled)])
+    codes.set_ylabel("code q")
     return figure
 
 
@@ -108,7 +108,7 @@ def error_against_input(
     x = np.linspace(low, high, 4001, dtype=np.float32)
     axes.plot(x, fake_quantize(scheme, x) - x, color=BLUE, label="error x̂ − x")
     if bound is not None:
-        axes.axhline(bound, color=VERMILLION, linestyle="--", linewidth=1.2, label=f"±{bound:.4g}")
+        axes.axhline(bound, color=VERMILLION, linestyle="--", linewidth=1.2, label=f"bound ±{bound:.3g}")
         axes.axhline(-bound, color=VERMILLION, linestyle="--", linewidth=1.2)
     axes.set(title=title, xlabel="value x", ylabel="error x̂ − x (unit of x)", xlim=(low, high))
     bottom, top = axes.get_ylim()
@@ -128,6 +128,8 @@ def relative_error(
     shown = np.flatnonzero(magnitude)[:: max(1, np.count_nonzero(magnitude) // 5000)]
     axes.plot(magnitude[shown], relative[shown] / magnitude[shown], ".", color=BLUE, markersize=3)
     axes.set(title=title, xlabel="magnitude |x| (logarithmic scale)", ylabel="relative error (%)", xscale="log")
+    # The few values next to zero would take half of a logarithmic axis.
+    axes.set_xlim(left=float(np.quantile(magnitude[shown], 0.01)))
     return figure
 
 
@@ -201,6 +203,20 @@ def histogram(x: ArrayLike, scheme: Scheme, title: str = "Values and levels", un
     return figure
 
 
+def _spread(levels: NDArray[Any], limits: tuple[float, float]) -> NDArray[Any]:
+    """Every level, or every second, fourth, ... counted from zero, so that their labels do not touch."""
+    every, closest = 1, 0.06 * (limits[1] - limits[0])
+    zero = int(np.argmin(np.abs(levels)))
+    while len(levels) > 2 * every and np.min(np.diff(levels[zero % every :: every])) < closest:
+        every *= 2
+    return levels[zero % every :: every]
+
+
+def _minus(number: str) -> str:
+    """A number with the minus sign that the axes use."""
+    return number.replace("-", "−")
+
+
 def _saturated(x: NDArray[Any], y: NDArray[Any]) -> list[tuple[float, float]]:
     """The ends of the interval x, if any, that lie more than a half step beyond the outermost levels."""
     levels = np.unique(y)
@@ -243,5 +259,5 @@ def _map(axes: Axes, matrix: NDArray[Any], title: str, limits: tuple[float, floa
         middle = sum(limits) / 2
         for (row, column), value in np.ndenumerate(matrix):
             color = "white" if value < middle else "black"
-            axes.text(column, row, f"{value:.2f}".replace("-", "−"), ha="center", va="center", fontsize=10, color=color)
+            axes.text(column, row, _minus(f"{value:.2f}"), ha="center", va="center", fontsize=10, color=color)
     return image
