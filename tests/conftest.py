@@ -38,3 +38,21 @@ def vgg32_ranges(vgg32: FoldedNetwork) -> dict[str, tuple[float, float]]:
 def quantized_vgg32(vgg32: FoldedNetwork, vgg32_ranges) -> QuantizedNetwork:
     """The default quantization, with 7-bit weights so that every CPU executes it exactly."""
     return quantize_network(vgg32, vgg32_ranges, weight_bits=7)
+
+
+# Each test of these files runs a process of its own for many seconds; tests of other files stay together.
+SPREAD_OVER_WORKERS = ("tests/lessons/test_nbval.py::",)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """`--dist loadscope`, which keeps the tests of a file on one worker, but for the files named above."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid if nodeid.startswith(SPREAD_OVER_WORKERS) else super()._split_scope(nodeid)
+
+    return Scheduling(config, log)

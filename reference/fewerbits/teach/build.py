@@ -48,6 +48,9 @@ IGNORE_OUTPUT = "nbval-ignore-output"
 CELL_TIMEOUT_SECONDS = 300
 WIDGET = "application/vnd.jupyter.widget-view+json"
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+# What Jupytext notes about the layout of the text file.
+LAYOUT_METADATA = ("cell_marker", "lines_to_next_cell", "lines_to_end_of_cell_marker")
+ANSI_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 ALT_TEXT = re.compile(r"\A# alt: (.*(?:\n#.*)*)\n+")
 
 
@@ -67,6 +70,8 @@ def read_source(path: Path) -> NotebookNode:
         if cell.cell_type == "code" and (alt := ALT_TEXT.match(cell.source)):
             cell.metadata["alt"] = " ".join(line.lstrip("# ").strip() for line in alt[1].split("\n"))
             cell.source = cell.source[alt.end() :]
+        for key in LAYOUT_METADATA:
+            cell.metadata.pop(key, None)
         digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
         seen[digest] = seen.get(digest, 0) + 1
         cell["id"] = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
@@ -101,7 +106,7 @@ def execute(notebook: NotebookNode, cwd: Path, title: str = "") -> NotebookNode:
             log.seek(0)
             raise BuildError(f"{error}; the kernel's last words:\n{log.read()[-2000:]}") from error
         except (CellExecutionError, CellTimeoutError) as error:
-            raise BuildError(str(error)) from error
+            raise BuildError(ANSI_COLOUR.sub("", str(error))) from error
     notebook.metadata["language_info"] = {"name": "python"}
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
@@ -195,7 +200,7 @@ def _imported_names(code: str) -> Iterator[str]:
 def build(source: Path, target: Path, *, force: bool = False) -> bool:
     """Run `source` and write `target`, unless it is up to date; whether it was run.
 
-    `target`'s folder is where it runs. Raises BuildError as `execute`; then `target` stays as it was.
+    `target`'s folder is where it runs. Raises BuildError as `execute` does; then `target` stays as it was.
     """
     wanted = fingerprint(source)
     former = nbformat.read(target, as_version=4) if target.exists() else None
