@@ -32,6 +32,7 @@ class Row:
     tolerance: float = 0.0
     reason: str = ""
     requires: tuple[str, ...] = field(default=())
+    slow: bool = False
 
     @property
     def missing(self) -> str | None:
@@ -62,13 +63,17 @@ def compare(
     tolerance: float = 0.0,
     reason: str = "",
     requires: tuple[str, ...] = (),
+    slow: bool = False,
 ) -> Callable[[Callable[[], Pairs]], Callable[[], Pairs]]:
-    """Register the decorated generator of (ours, theirs) pairs as a row. A tolerance needs a reason."""
+    """Register the decorated generator of (ours, theirs) pairs as a row. A tolerance needs a reason.
+
+    A `slow` row takes more than a few seconds: `make quick` leaves it out.
+    """
     if expect not in ("equal", "differ") or (tolerance and not reason):
         raise ValueError("expect must be 'equal' or 'differ', and a tolerance needs a reason")
 
     def register(pairs: Callable[[], Pairs]) -> Callable[[], Pairs]:
-        ROWS.append(Row(operation, oracle, rule, pairs, expect, tolerance, reason, requires))
+        ROWS.append(Row(operation, oracle, rule, pairs, expect, tolerance, reason, requires, slow))
         return pairs
 
     return register

@@ -6,8 +6,13 @@ import pytest
 
 from tests.oracles.registry import Row, all_rows
 
+PARAMETERS = [
+    pytest.param(row, id=f"{row.operation}-{row.oracle}", marks=[pytest.mark.slow] if row.slow else [])
+    for row in all_rows()
+]
 
-@pytest.mark.parametrize("row", all_rows(), ids=lambda row: f"{row.operation}-{row.oracle}")
+
+@pytest.mark.parametrize("row", PARAMETERS)
 def test_row_holds(row: Row) -> None:
     if row.missing:
         pytest.skip(f"{row.missing} is not installed")

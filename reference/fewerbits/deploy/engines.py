@@ -40,6 +40,8 @@ class OnnxRuntime:
         options.inter_op_num_threads = 1
         # Idle threads that spin would take the core from the other candidate of a pair.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Without this, x86 builds run groups with int8 activations in float.
+        options.add_session_config_entry("session.qdqisint8allowed", "1")
         options.log_severity_level = 3
         source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
         self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])

@@ -94,7 +94,10 @@ def qdq_model(network: QuantizedNetwork, expose_codes: bool = False) -> onnx.Mod
         else:
             _operator(graph, layer, inputs, layer.name)
             codes[layer.name] = _quantize(graph, layer.name, layer.name, scheme)
-    exposed = [_code_info(name, network.activations[name]) for name in codes] if expose_codes else []
+    exposed = []
+    if expose_codes:
+        layers = {layer.name: layer for layer in network.layers}
+        exposed = [_code_info(layers.get(name), name, network.activations[name]) for name in codes]
     return graph.model(network.folded.name, network.output, exposed)
 
 
@@ -160,5 +163,8 @@ def _parameters(graph: _Graph, name: str, scheme: Uniform) -> list[str]:
     return [scale, graph.constant(f"{name}_zero_point", scheme.zero_point.astype(scheme.code_dtype))]
 
 
-def _code_info(name: str, scheme: Uniform) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(CODES.format(name), helper.np_dtype_to_tensor_dtype(scheme.code_dtype), None)
+def _code_info(layer: Layer | None, name: str, scheme: Uniform) -> onnx.ValueInfoProto:
+    """Type and shape of the codes of one value; the layer None is the image."""
+    sides = () if layer and layer.op == "global_average_pool" else ("height", "width")
+    shape = ["batch", layer.out_channels if layer else 1, *(f"{name}_{side}" for side in sides)]
+    return helper.make_tensor_value_info(CODES.format(name), helper.np_dtype_to_tensor_dtype(scheme.code_dtype), shape)
