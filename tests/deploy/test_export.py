@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from fewerbits.deploy import engines, export
+from fewerbits.network import integer_network
 from fewerbits.network.architecture import ARCHITECTURES
 from fewerbits.network.folding import fold
 from fewerbits.network.quantized import calibrate, quantize_network
@@ -36,6 +37,29 @@ def test_every_architecture_quantizes_and_executes(name: str) -> None:
     executed = engines.OnnxRuntime(export.qdq_model(quantized))(images)
     # One code of a late activation may differ by rounding: a few steps of the logits' scale, no more.
     assert np.abs(executed - simulated).max() <= 0.02 * np.abs(simulated).max()
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+@pytest.mark.parametrize(
+    "options", [{}, {"signed_activations": True}, {"signed_weights": False}, {"per_channel": False}], ids=str
+)
+def test_both_forms_execute_the_same_integers_and_they_are_ours(name: str, options: dict) -> None:
+    network = fold(name, arrays(random_model(name)))
+    images = np.random.default_rng(6).random((8, 1, 28, 28), np.float32)
+    bits = 7 if options.get("signed_weights", True) else 8
+    quantized = quantize_network(network, calibrate(network, images, title=""), weight_bits=bits, **options)
+    ours = integer_network.run(quantized, images)
+    for build in (export.qdq_model, export.qoperator_model):
+        theirs = engines.OnnxRuntime(build(quantized, expose_codes=True)).outputs(images)
+        assert len(theirs) == len(ours)
+        for value, codes in ours.items():
+            assert np.array_equal(codes, theirs["logits" if value == "logits" else f"{value}_codes"]), (build, value)
+
+
+def test_qoperator_refuses_a_relu_that_its_kernels_would_not_apply(vgg32, vgg32_ranges) -> None:
+    quantized = quantize_network(vgg32, vgg32_ranges | {"conv3": (-1.0, 2.0)})
+    with pytest.raises(ValueError, match="layer 'conv3' has a ReLU"):
+        export.qoperator_model(quantized)
 
 
 def test_qdq_model_carries_our_scales_and_codes(quantized_vgg32) -> None:

@@ -1,12 +1,14 @@
-"""Write networks as ONNX: float, and quantized in QDQ form from our own scales, with `onnx.helper` only.
+"""Write networks as ONNX: float, and quantized in two forms from our own scales, with `onnx.helper` only.
 
 QDQ ("quantize, dequantize") states the scales as operators of the standard; an engine replaces each group
-dequantize → operator → quantize by its integer kernel. Opset 21. Source: ONNX operators QuantizeLinear and
-DequantizeLinear; ONNX Runtime's quantization guide for the groups that it replaces.
+dequantize → operator → quantize by its integer kernel. QOperator names the integer kernels themselves: QLinearConv of
+the standard, and QLinearAdd, QLinearGlobalAveragePool and QGemm of ONNX Runtime's own domain com.microsoft, so that
+only that engine runs it. Opset 21. Sources: ONNX operator specification; ONNX Runtime's contributed operators.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from fewerbits.tensor.uniform import Uniform
 OPSET = 21
 IR_VERSION = 10
 CODES = "{}_codes"
+MICROSOFT = "com.microsoft"
 
 
 class _Graph:
@@ -40,15 +43,24 @@ class _Graph:
         self.nodes.append(helper.make_node(op, inputs, [output], name=f"{output}_{op}", **attributes))
         return output
 
+    def parameters(self, name: str, scheme: Uniform) -> list[str]:
+        """Scale and zero point of a scheme as two constants."""
+        scale = self.constant(f"{name}_scale", scheme.scale)
+        return [scale, self.constant(f"{name}_zero_point", scheme.zero_point.astype(scheme.code_dtype))]
+
     def model(self, name: str, output: str, exposed: list[onnx.ValueInfoProto]) -> onnx.ModelProto:
         image = helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", 1, 28, 28])
         logits = helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", NUM_CLASSES])
         graph = helper.make_graph(
             self.nodes, name, [image], [logits, *exposed], initializer=list(self.constants.values())
         )
+        contributed = any(node.domain == MICROSOFT for node in self.nodes)
         model = helper.make_model(
             graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
+            opset_imports=[
+                helper.make_opsetid("", OPSET),
+                *([helper.make_opsetid(MICROSOFT, 1)] if contributed else []),
+            ],
             ir_version=IR_VERSION,
             producer_name="fewerbits",
         )
@@ -94,11 +106,46 @@ def qdq_model(network: QuantizedNetwork, expose_codes: bool = False) -> onnx.Mod
         else:
             _operator(graph, layer, inputs, layer.name)
             codes[layer.name] = _quantize(graph, layer.name, layer.name, scheme)
-    exposed = []
-    if expose_codes:
-        layers = {layer.name: layer for layer in network.layers}
-        exposed = [_code_info(layers.get(name), name, network.activations[name]) for name in codes]
-    return graph.model(network.folded.name, network.output, exposed)
+    return graph.model(network.folded.name, network.output, _exposed(network) if expose_codes else [])
+
+
+def qoperator_model(network: QuantizedNetwork, expose_codes: bool = False) -> onnx.ModelProto:
+    """The quantized network in QOperator form, for ONNX Runtime; inputs, outputs and values as `qdq_model`.
+
+    Raises ValueError for a ReLU whose output range reaches below zero: the kernels saturate, they do not rectify.
+    """
+    graph = _Graph()
+    _quantize(graph, INPUT, INPUT, network.activations[INPUT])
+    for layer in network.layers:
+        scheme = network.activations.get(layer.name)
+        if layer.relu and (scheme is None or scheme.zero_point != scheme.qmin):
+            raise ValueError(f"layer {layer.name!r} has a ReLU, but the lowest code of its output is not zero")
+        codes = [CODES.format(name) for name in layer.inputs]
+        output = layer.name if scheme is None else CODES.format(layer.name)
+        if layer.op == "max_pool":
+            _operator(graph, replace(layer, relu=False), codes, output)
+            continue
+        operands = [
+            part
+            for name, value in zip(layer.inputs, codes)
+            for part in (value, *graph.parameters(name, network.activations[name]))
+        ]
+        target = [] if scheme is None else graph.parameters(layer.name, scheme)
+        if layer.op == "conv":
+            bias = graph.constant(f"{layer.name}_bias_codes", network.biases[layer.name])
+            inputs = [*operands, *_weight_codes(graph, layer.name, network), *target, bias]
+            graph.node("QLinearConv", inputs, output, **_window(layer))
+        elif layer.op == "linear":
+            bias = graph.constant(f"{layer.name}_bias_codes", network.biases[layer.name])
+            inputs = [*operands, *_weight_codes(graph, layer.name, network), bias, *target]
+            graph.node("QGemm", inputs, output, domain=MICROSOFT, transB=1)
+        elif layer.op == "add":
+            graph.node("QLinearAdd", [*operands, *target], output, domain=MICROSOFT)
+        else:
+            pooled = CODES.format(f"{layer.name}_pooled")
+            graph.node("QLinearGlobalAveragePool", [*operands, *target], pooled, domain=MICROSOFT, channels_last=0)
+            graph.node("Flatten", [pooled], output)
+    return graph.model(network.folded.name, network.output, _exposed(network) if expose_codes else [])
 
 
 def save(model: onnx.ModelProto, path: Path) -> int:
@@ -111,15 +158,7 @@ def _operator(graph: _Graph, layer: Layer, inputs: list[str], output: str) -> No
     """The float operator(s) of one layer, ending in the value `output`."""
     result = f"{output}_sum" if layer.relu else output
     if layer.op == "conv":
-        graph.node(
-            "Conv",
-            inputs,
-            result,
-            kernel_shape=[layer.kernel] * 2,
-            strides=[layer.stride] * 2,
-            pads=[layer.padding] * 4,
-            group=layer.groups,
-        )
+        graph.node("Conv", inputs, result, **_window(layer))
     elif layer.op == "linear":
         graph.node("Gemm", inputs, result, transB=1)
     elif layer.op == "max_pool":
@@ -132,39 +171,51 @@ def _operator(graph: _Graph, layer: Layer, inputs: list[str], output: str) -> No
         graph.node("Relu", [result], output)
 
 
+def _window(layer: Layer) -> dict[str, Any]:
+    """Attributes of a convolution."""
+    return {
+        "kernel_shape": [layer.kernel] * 2,
+        "strides": [layer.stride] * 2,
+        "pads": [layer.padding] * 4,
+        "group": layer.groups,
+    }
+
+
+def _weight_codes(graph: _Graph, name: str, network: QuantizedNetwork) -> list[str]:
+    """Codes, scale and zero point of the weights of a layer."""
+    codes = graph.constant(f"{name}_weight_codes", network.codes[name])
+    return [codes, *graph.parameters(f"{name}_weight", network.weights[name])]
+
+
 def _weights(graph: _Graph, name: str, network: QuantizedNetwork) -> list[str]:
     """Dequantized weight and bias of a layer; the bias at s_x·s_w with zero point 0."""
-    scheme = network.weights[name]
-    weight = graph.constant(f"{name}_weight_codes", network.codes[name])
     bias = graph.constant(f"{name}_bias_codes", network.biases[name])
     bias_scale = graph.constant(f"{name}_bias_scale", network.bias_scale(name))
-    axis = {} if scheme.axis is None else {"axis": 0}
+    axis = {} if network.weights[name].axis is None else {"axis": 0}
     return [
-        graph.node(
-            "DequantizeLinear", [weight, *_parameters(graph, f"{name}_weight", scheme)], f"{name}_weight", **axis
-        ),
+        graph.node("DequantizeLinear", _weight_codes(graph, name, network), f"{name}_weight", **axis),
         graph.node("DequantizeLinear", [bias, bias_scale], f"{name}_bias", **axis),
     ]
 
 
 def _quantize(graph: _Graph, name: str, value: str, scheme: Uniform, output: str = "") -> str:
-    return graph.node("QuantizeLinear", [value, *_parameters(graph, name, scheme)], output or CODES.format(name))
+    return graph.node("QuantizeLinear", [value, *graph.parameters(name, scheme)], output or CODES.format(name))
 
 
 def _dequantize(graph: _Graph, name: str, codes: str, scheme: Uniform, output: str = "") -> str:
     output = output or f"{codes}_real"
     if any(output in node.output for node in graph.nodes):
         return output
-    return graph.node("DequantizeLinear", [codes, *_parameters(graph, name, scheme)], output)
+    return graph.node("DequantizeLinear", [codes, *graph.parameters(name, scheme)], output)
 
 
-def _parameters(graph: _Graph, name: str, scheme: Uniform) -> list[str]:
-    scale = graph.constant(f"{name}_scale", scheme.scale)
-    return [scale, graph.constant(f"{name}_zero_point", scheme.zero_point.astype(scheme.code_dtype))]
-
-
-def _code_info(layer: Layer | None, name: str, scheme: Uniform) -> onnx.ValueInfoProto:
-    """Type and shape of the codes of one value; the layer None is the image."""
-    sides = () if layer and layer.op == "global_average_pool" else ("height", "width")
-    shape = ["batch", layer.out_channels if layer else 1, *(f"{name}_{side}" for side in sides)]
-    return helper.make_tensor_value_info(CODES.format(name), helper.np_dtype_to_tensor_dtype(scheme.code_dtype), shape)
+def _exposed(network: QuantizedNetwork) -> list[onnx.ValueInfoProto]:
+    """Type and shape of the codes of every value, as outputs of a graph."""
+    infos = []
+    for name, scheme in network.activations.items():
+        layer = None if name == INPUT else network.folded.layer(name)
+        sides = () if layer and layer.op == "global_average_pool" else ("height", "width")
+        shape = ["batch", layer.out_channels if layer else 1, *(f"{name}_{side}" for side in sides)]
+        kind = helper.np_dtype_to_tensor_dtype(scheme.code_dtype)
+        infos.append(helper.make_tensor_value_info(CODES.format(name), kind, shape))
+    return infos

@@ -111,8 +111,8 @@ def _residual() -> tuple[Layer, ...]:
 def _depthwise() -> tuple[Layer, ...]:
     net = _Builder()
     net.conv(32)
-    net.depthwise_block(64)
-    net.depthwise_block(128, stride=2)
+    net.depthwise_block(64, stride=2)
+    net.depthwise_block(128)
     net.depthwise_block(128)
     net.depthwise_block(256, stride=2)
     net.depthwise_block(256)
