@@ -1,0 +1,57 @@
+"""A guess is compared with the answer, and never stops the notebook."""
+
+import numpy as np
+import pytest
+from fewerbits.teach.predict import comparison, reveal
+
+
+@pytest.mark.parametrize("guess", [..., None])
+def test_without_a_guess_the_answer_comes_with_an_invitation(guess):
+    line = comparison(guess, 6.0206, "dB", 2)
+    assert line.startswith("Answer: 6.02 dB.")
+    assert "No guess yet" in line
+
+
+def test_a_number_says_how_far_off_and_in_which_direction():
+    assert "50.0 % too high" in comparison(100, 50.0, "%")
+    assert "1.5 dB too low" in comparison(4.5, 6.0, "dB")
+
+
+def test_a_guess_that_rounds_to_the_answer_is_right():
+    assert comparison(6.02, 6.0206, "dB", 2).endswith("is right.")
+    assert comparison(255, np.float32(255), digits=0).endswith("is right.")
+
+
+def test_a_guess_just_beside_the_printed_digits_is_not_right():
+    assert "0.01 dB too high" in comparison(6.0306, 6.0206, "dB", 2)
+
+
+@pytest.mark.parametrize("guess", [6, 6.0, np.float64(6), np.int8(6), "6", " 6 % ", np.array(6.0)])
+def test_any_kind_of_number_is_understood(guess):
+    assert comparison(guess, 6.0, "%").endswith("is right.")
+
+
+@pytest.mark.parametrize(
+    "guess", ["many", [1, 2], object(), {"a": 1}, float("nan"), float("inf"), True, 1j, np.ones(3)]
+)
+def test_what_is_no_number_only_brings_the_answer(guess):
+    line = comparison(guess, 6.0)
+    assert line.startswith("Answer: 6.0.")
+    assert "not a number to compare" in line
+
+
+@pytest.mark.parametrize("guess", ["no", "No ", "n", False, "false"])
+def test_words_and_truth_values_compare_without_regard_to_case(guess):
+    assert comparison(guess, "no").endswith("is right.")
+    assert comparison(guess, False).endswith("is right.")
+
+
+@pytest.mark.parametrize("guess", ["yes", True, 1, "per tensor"])
+def test_another_word_is_not_it(guess):
+    assert comparison(guess, "no").endswith("is not it.")
+
+
+def test_reveal_prints_the_comparison(capsys):
+    reveal(..., 1234.5, "bytes", 0)
+    assert capsys.readouterr().out == comparison(..., 1234.5, "bytes", 0) + "\n"
+    assert "1,234 bytes" in comparison(..., 1234.5, "bytes", 0)
