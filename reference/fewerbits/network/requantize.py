@@ -25,19 +25,24 @@ RULES = ("float32", "gemmlowp", "single_half_away", "half_up")
 CHUNK = 65536
 
 
-def output_multiplier(s_x: ArrayLike, s_w: ArrayLike, s_y: ArrayLike) -> NDArray[np.float32]:
-    """m = float32(float32(s_x·s_w)/s_y), in the shape of `s_w`, as ONNX Runtime computes it.
+def output_multiplier(s_x: ArrayLike, s_w: ArrayLike, s_y: ArrayLike, precision: str = "float32") -> NDArray[Any]:
+    """m = s_x·s_w/s_y in the shape of `s_w`, from float32 scales; each operation rounds to `precision`.
 
-    Raises ValueError for scales that are not positive and finite and for a quotient outside float32.
+    "float32" is ONNX Runtime's, "float64" TensorFlow Lite's: they lead to other integers near a tie.
+    Raises ValueError for scales that are not positive and finite and for a product or quotient outside float32.
     """
-    accumulator_scale, s_y = bias_scale(s_x, s_w), positive_scales(s_y, "s_y")
+    dtype = np.dtype(valid.one_of(precision, "precision", ("float32", "float64")))
+    accumulator_scale = bias_scale(s_x, s_w)
+    s_x, s_w, s_y = (positive_scales(scale, name) for scale, name in ((s_x, "s_x"), (s_w, "s_w"), (s_y, "s_y")))
     if s_y.size != 1:
         raise ValueError(f"s_y has shape {s_y.shape}: the output has one scale")
+    if precision == "float64":
+        accumulator_scale = np.multiply(s_x.reshape(()), s_w, dtype=np.float64)
     with np.errstate(over="ignore", under="ignore"):
-        multiplier = accumulator_scale / s_y.reshape(())
+        multiplier = np.asarray(np.divide(accumulator_scale, s_y.reshape(()), dtype=dtype))
     if not (np.isfinite(multiplier).all() and (multiplier > 0).all()):
-        raise ValueError(f"s_y={s_y} makes the multiplier {multiplier}: it must be positive and finite in float32")
-    return np.asarray(multiplier)
+        raise ValueError(f"s_y={s_y} makes the multiplier {multiplier}: it must be positive and finite in {precision}")
+    return multiplier
 
 
 def fixed_point_multiplier(multiplier: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -125,6 +130,14 @@ def requantize(
         scaled += scaled.dtype.type(zero_point)
         np.clip(scaled, qmin, qmax, out=target[start : start + block], casting="unsafe")
     return codes
+
+
+def rule_differences(
+    accumulators: ArrayLike, multiplier: ArrayLike, zero_point: int, qmin: int, qmax: int, axis: int = 1
+) -> NDArray[np.int64]:
+    """How many codes differ between each two rules: (4, 4), rows and columns in the order of RULES."""
+    codes = [requantize(accumulators, multiplier, zero_point, qmin, qmax, rule, axis) for rule in RULES]
+    return np.array([[np.count_nonzero(one != other) for other in codes] for one in codes])
 
 
 def _scale_in_float32(rows: NDArray[Any], multiplier: NDArray[Any], low: int, high: int) -> NDArray[np.float32]:
