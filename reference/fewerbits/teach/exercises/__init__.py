@@ -1,0 +1,16 @@
+"""The exercises: the learner's copies in work/, and what has been solved.
+
+`python -m fewerbits.teach.exercises` lays out the copies, `... progress` shows what is solved; in a notebook
+`exercises.show_progress()` shows the same.
+"""
+
+from __future__ import annotations
+
+from fewerbits.teach.exercises.progress import overview
+
+__all__ = ["overview", "show_progress"]
+
+
+def show_progress(chapter: str = "") -> None:
+    """Print which exercises are solved, chapter by chapter or of one chapter, such as "02_uniform"."""
+    print(overview(chapter))
