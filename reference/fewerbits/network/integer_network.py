@@ -68,11 +68,11 @@ def accumulators(network: QuantizedNetwork, layer: Layer, codes: Codes, saturate
     x_zero = int(network.activations[layer.inputs[0]].zero_point)
     geometry = (layer.stride, layer.padding, layer.groups)
     if layer.op == "conv" and saturate:
-        total = saturating_conv2d(codes, weights, x_zero, *geometry)
+        total = saturating_conv2d(codes, weights, x_zero, scheme.zero_point, *geometry)
     elif layer.op == "conv":
         total = integer_conv2d(codes, weights, x_zero, scheme.zero_point, *geometry)
     elif saturate:
-        total = saturating_matmul(codes, weights.T, x_zero)
+        total = saturating_matmul(codes, weights.T, x_zero, scheme.zero_point)
     else:
         total = integer_matmul(codes, weights.T, x_zero, scheme.zero_point)
     return add_bias(total, network.biases[layer.name])
