@@ -164,9 +164,9 @@ def describes_each_figure(notebook: NotebookNode, path: Path) -> Iterator[str]:
 
 
 def is_written_as_build_writes(notebook: NotebookNode, path: Path) -> Iterator[str]:
-    """Sorted keys, one space, \\n: so that a rebuild differs only where the content does."""
-    raw = path.read_bytes()
-    if raw != (json.dumps(json.loads(raw), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode():
+    """Sorted keys and one space, so that a rebuild differs only where the content does."""
+    text = path.read_text(encoding="utf-8")
+    if text != json.dumps(json.loads(text), indent=1, sort_keys=True, ensure_ascii=False) + "\n":
         yield "the file is not laid out as build.write does"
 
 
