@@ -118,6 +118,18 @@ class FloatFormat:
         exponent = np.maximum(exponent, int(self.has_zero)) - self.bias - self.mantissa_bits
         return np.ldexp(mantissa + implicit_one * 2.0**self.mantissa_bits, exponent)
 
+    def values(self, codes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The values of any codes, special ones included: float32, exact, in the shape of `codes`."""
+        magnitude = codes % 2 ** (self.exponent_bits + self.mantissa_bits)
+        values = self.finite_values(np.minimum(magnitude, self.max_code))
+        values[magnitude > self.max_code] = np.nan
+        if self.infinity_code is not None:
+            values[magnitude == self.infinity_code] = np.inf
+        values = np.where(codes > magnitude, -values, values)
+        if self.specials == "negative_zero_is_nan":
+            values[codes == self.nan_code] = np.nan
+        return values.astype(np.float32)
+
 
 E4M3FN = FloatFormat("e4m3fn", 4, 3, bias=7, specials="one_nan")
 E5M2 = FloatFormat("e5m2", 5, 2, bias=15)

@@ -64,7 +64,7 @@ def decode(codes: ArrayLike, format: FloatFormat) -> NDArray[np.float32]:
     0..2^bits − 1.
     """
     codes = valid.integer_codes(codes, 0, 2 ** _record(format).bits - 1)
-    return np.asarray(_values(np.arange(2**format.bits), format).take(codes))
+    return np.asarray(format.values(np.arange(2**format.bits)).take(codes))
 
 
 def encode(
@@ -247,18 +247,6 @@ def _refuse_what_the_format_lacks(x: NDArray[Any], nan: NDArray[np.bool_], forma
         raise ValueError(f"x holds nan, for which {format.name} has no code: accepted are numbers and infinity")
     if not format.signed and (x < 0).any():
         raise ValueError(f"x holds {x[x < 0][0]}, and {format.name} has no sign: accepted are values of at least 0")
-
-
-def _values(codes: NDArray[Any], format: FloatFormat) -> NDArray[np.float32]:
-    """The formula of `FloatFormat`, special values included."""
-    magnitude = codes % 2 ** (format.exponent_bits + format.mantissa_bits)
-    values = format.finite_values(np.minimum(magnitude, format.max_code))
-    values[magnitude > format.max_code] = np.nan
-    values[magnitude == format.infinity_code] = np.inf
-    values = np.where(codes > magnitude, -values, values)
-    if format.specials == "negative_zero_is_nan":
-        values[codes == format.nan_code] = np.nan
-    return values.astype(np.float32)
 
 
 def _record(format: Any) -> FloatFormat:
