@@ -11,6 +11,7 @@ import pytest
 from fewerbits import data
 from fewerbits.network.folding import FoldedNetwork, fold
 from fewerbits.network.quantized import QuantizedNetwork, calibrate, quantize_network
+from fewerbits.tensor.observer import Observer
 
 
 @pytest.fixture(scope="session")
@@ -30,14 +31,14 @@ def vgg32() -> FoldedNetwork:
 
 
 @pytest.fixture(scope="session")
-def vgg32_ranges(vgg32: FoldedNetwork) -> dict[str, tuple[float, float]]:
+def vgg32_observers(vgg32: FoldedNetwork) -> dict[str, Observer]:
     return calibrate(vgg32, data.to_float(data.load_fashion_mnist("train").images[:500]))
 
 
 @pytest.fixture(scope="session")
-def quantized_vgg32(vgg32: FoldedNetwork, vgg32_ranges) -> QuantizedNetwork:
+def quantized_vgg32(vgg32: FoldedNetwork, vgg32_observers) -> QuantizedNetwork:
     """The default quantization, with 7-bit weights so that every CPU executes it exactly."""
-    return quantize_network(vgg32, vgg32_ranges, weight_bits=7)
+    return quantize_network(vgg32, vgg32_observers, weight_bits=7)
 
 
 # Each test of these files runs a process of its own for many seconds; tests of other files stay together.

@@ -73,8 +73,8 @@ def prepare(name: str) -> tuple[FoldedNetwork, QuantizedNetwork]:
     Weights take 8 bits, or 7 where this CPU's u8×s8 products would saturate at 16 bits.
     """
     network = fold(name, data.load_weights(name))
-    ranges = calibrate(network, data.to_float(data.load_fashion_mnist("train").images[:CALIBRATION_IMAGES]))
-    return network, quantize_network(network, ranges, weight_bits=7 if engines.engine_saturates() else 8)
+    observers = calibrate(network, data.to_float(data.load_fashion_mnist("train").images[:CALIBRATION_IMAGES]))
+    return network, quantize_network(network, observers, weight_bits=7 if engines.engine_saturates() else 8)
 
 
 def machine() -> dict[str, str]:

@@ -9,6 +9,8 @@ from fewerbits.network.batches import over_batches
 from fewerbits.network.folding import FoldedNetwork, fold
 from fewerbits.network.model import build_model
 from fewerbits.network.quantized import calibrate, quantize_network
+from fewerbits.tensor.calibration import MinMax
+from fewerbits.tensor.observer import Observer
 
 from tests.bad_input import Case
 
@@ -19,9 +21,9 @@ def tiny() -> FoldedNetwork:
     return fold("tiny", data.load_weights("tiny"))
 
 
-def ranges(without: str = "", **changed: tuple[float, float]) -> dict[str, tuple[float, float]]:
-    known = {layer.name: (0.0, 1.0) for layer in architecture("tiny")} | {"image": (0.0, 1.0)} | changed
-    return {name: value for name, value in known.items() if name != without}
+def observers(without: str = "") -> dict[str, Observer]:
+    names = ["image", *(layer.name for layer in architecture("tiny"))]
+    return {name: MinMax().observe([0.0, 1.0]) for name in names if name != without}
 
 
 CASES = [
@@ -31,19 +33,17 @@ CASES = [
     Case("images without channel", lambda: calibrate(tiny(), IMAGES[:, 0]), ValueError, ("images", "(2, 28, 28)")),
     Case("no images", lambda: calibrate(tiny(), IMAGES[:0]), ValueError, ("images", "empty")),
     Case("complex images", lambda: calibrate(tiny(), IMAGES * 1j), TypeError, ("images", "complex64")),
-    Case("range missing", lambda: quantize_network(tiny(), ranges("conv2")), ValueError, ("ranges", "conv2")),
-    Case("NaN range", lambda: quantize_network(tiny(), ranges(conv1=(0, np.nan))), ValueError, ("maximum", "nan")),
-    Case("range reversed", lambda: quantize_network(tiny(), ranges(conv1=(1, 0))), ValueError, ("minimum", "maximum")),
-    Case("no bits", lambda: quantize_network(tiny(), ranges(), weight_bits=0), ValueError, ("weight_bits", "0")),
+    Case("observer missing", lambda: quantize_network(tiny(), observers("conv2")), ValueError, ("observers", "conv2")),
+    Case("no bits", lambda: quantize_network(tiny(), observers(), weight_bits=0), ValueError, ("weight_bits", "0")),
     Case(
         "fractional bits",
-        lambda: quantize_network(tiny(), ranges(), weight_bits=4.5),
+        lambda: quantize_network(tiny(), observers(), weight_bits=4.5),
         TypeError,
         ("weight_bits", "4.5"),
     ),
     Case(
         "per_channel as a number",
-        lambda: quantize_network(tiny(), ranges(), per_channel=1),
+        lambda: quantize_network(tiny(), observers(), per_channel=1),
         TypeError,
         ("per_channel", "True or False"),
     ),

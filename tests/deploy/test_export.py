@@ -10,6 +10,7 @@ from fewerbits.network import integer_network
 from fewerbits.network.architecture import ARCHITECTURES
 from fewerbits.network.folding import fold
 from fewerbits.network.quantized import calibrate, quantize_network
+from fewerbits.tensor.calibration import MinMax
 from onnx import numpy_helper
 
 from tests.network.test_folding import arrays, random_model
@@ -56,8 +57,8 @@ def test_both_forms_execute_the_same_integers_and_they_are_ours(name: str, optio
             assert np.array_equal(codes, theirs["logits" if value == "logits" else f"{value}_codes"]), (build, value)
 
 
-def test_qoperator_refuses_a_relu_that_its_kernels_would_not_apply(vgg32, vgg32_ranges) -> None:
-    quantized = quantize_network(vgg32, vgg32_ranges | {"conv3": (-1.0, 2.0)})
+def test_qoperator_refuses_a_relu_that_its_kernels_would_not_apply(vgg32, vgg32_observers) -> None:
+    quantized = quantize_network(vgg32, vgg32_observers | {"conv3": MinMax().observe([-1.0, 2.0])})
     with pytest.raises(ValueError, match="layer 'conv3' has a ReLU"):
         export.qoperator_model(quantized)
 

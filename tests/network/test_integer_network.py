@@ -51,8 +51,8 @@ def test_seven_bit_weights_never_saturate(quantized_vgg32, test_images) -> None:
     assert all(np.array_equal(exact[name], saturated[name]) for name in exact)
 
 
-def test_eight_bit_weights_saturate_in_the_first_convolution(vgg32, vgg32_ranges, test_images) -> None:
-    network = quantize_network(vgg32, vgg32_ranges)
+def test_eight_bit_weights_saturate_in_the_first_convolution(vgg32, vgg32_observers, test_images) -> None:
+    network = quantize_network(vgg32, vgg32_observers)
     exact = integer_network.run(network, test_images[:10])["conv1"]
     saturated = integer_network.run(network, test_images[:10], saturate=True)["conv1"]
     assert not np.array_equal(exact, saturated)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fewerbits.network.quantized import calibrate, quantize_network
+from fewerbits.tensor.calibration import Percentile
 
 
 def test_pixels_are_their_own_codes(quantized_vgg32) -> None:
@@ -14,10 +15,17 @@ def test_pixels_are_their_own_codes(quantized_vgg32) -> None:
 
 
 def test_calibration_sees_every_batch(vgg32, test_images) -> None:
-    ranges = calibrate(vgg32, test_images[:250], title="")
+    observers = calibrate(vgg32, test_images[:250], title="")
     values = vgg32.run(test_images[:250])
     for name in ("conv1", "conv6", "logits"):
-        assert ranges[name] == pytest.approx((values[name].min(), values[name].max()), rel=1e-5)
+        assert observers[name].range() == pytest.approx((values[name].min(), values[name].max()), rel=1e-5)
+
+
+def test_another_observer_gives_other_ranges(vgg32, test_images) -> None:
+    smaller = calibrate(vgg32, test_images[:200], Percentile(percent=99), title="")["conv4"].range(symmetric=False)[1]
+    values = vgg32.run(test_images[:200])["conv4"]
+    # Half a percent is left out on each side.
+    assert smaller == pytest.approx(np.quantile(values, 0.995), rel=0.01)
 
 
 def test_bias_codes_are_the_bias_in_steps_of_the_accumulator(quantized_vgg32, vgg32) -> None:
@@ -41,8 +49,8 @@ def test_simulation_answers_as_the_float_network(quantized_vgg32, vgg32, test_im
     assert (simulated == real).mean() > 0.98
 
 
-def test_bytes_are_codes_scales_and_biases(vgg32, vgg32_ranges) -> None:
-    network = quantize_network(vgg32, vgg32_ranges)
+def test_bytes_are_codes_scales_and_biases(vgg32, vgg32_observers) -> None:
+    network = quantize_network(vgg32, vgg32_observers)
     weights = sum(weight.size for weight in vgg32.weights.values())
     channels = sum(bias.size for bias in vgg32.biases.values())
     # One byte a weight, four for each channel's scale and bias, five for each activation's scale and zero point.
@@ -50,17 +58,17 @@ def test_bytes_are_codes_scales_and_biases(vgg32, vgg32_ranges) -> None:
 
 
 @pytest.mark.parametrize("options", [{"per_channel": False}, {"signed_weights": False}, {"signed_activations": True}])
-def test_every_combination_simulates_the_same_answers(vgg32, vgg32_ranges, test_images, options) -> None:
-    network = quantize_network(vgg32, vgg32_ranges, **options)
+def test_every_combination_simulates_the_same_answers(vgg32, vgg32_observers, test_images, options) -> None:
+    network = quantize_network(vgg32, vgg32_observers, **options)
     simulated = network.simulate(test_images[:100])["logits"].argmax(1)
     assert (simulated == vgg32.run(test_images[:100])["logits"].argmax(1)).mean() >= 0.97
 
 
-def test_fewer_bits_lose_more(vgg32, vgg32_ranges, test_images) -> None:
+def test_fewer_bits_lose_more(vgg32, vgg32_observers, test_images) -> None:
     real = vgg32.run(test_images[:100])["logits"]
     errors = [
         np.abs(
-            quantize_network(vgg32, vgg32_ranges, weight_bits=bits).simulate(test_images[:100])["logits"] - real
+            quantize_network(vgg32, vgg32_observers, weight_bits=bits).simulate(test_images[:100])["logits"] - real
         ).mean()
         for bits in (8, 6, 4, 2)
     ]

@@ -20,12 +20,13 @@ from fewerbits.network.arithmetic import quantize_bias
 from fewerbits.network.batches import over_batches
 from fewerbits.network.folding import FoldedNetwork, float_layer
 from fewerbits.tensor import validation as valid
+from fewerbits.tensor.calibration import MinMax
+from fewerbits.tensor.observer import Observer
 from fewerbits.tensor.scheme import fake_quantize
 from fewerbits.tensor.uniform import Uniform
 
-Ranges = Mapping[str, tuple[float, float]]
 # Pixels are uint8 already: with s = 1/255 the codes of the input are the pixels themselves.
-IMAGE_RANGE = (0.0, 1.0)
+IMAGE_RANGE = np.array([0, 1], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,30 +81,31 @@ class QuantizedNetwork:
 
 
 def calibrate(
-    network: FoldedNetwork, images: NDArray[np.float32], title: str = "calibrating"
-) -> dict[str, tuple[float, float]]:
-    """Smallest and largest value of every activation over `images` (N, 1, 28, 28), by value name (min-max).
+    network: FoldedNetwork,
+    images: NDArray[np.float32],
+    observer: Observer = MinMax(),  # noqa: B008 (a frozen record)
+    title: str = "calibrating",
+) -> dict[str, Observer]:
+    """What a copy of `observer` has seen of every value over `images` (N, 1, 28, 28), by value name.
 
     Raises ValueError for images that are not finite or not of that shape.
     """
     images = valid.real_array(images, "images")
     if images.ndim != 4 or images.shape[1:] != (1, 28, 28):
         raise ValueError(f"images has shape {images.shape}: accepted is (N, 1, 28, 28)")
-    ranges: dict[str, tuple[float, float]] = {}
-    for piece in over_batches(lambda batch: _extremes(network.run(batch)), images, title=title):
-        for name, (low, high) in piece.items():
-            lowest, highest = ranges.get(name, (low, high))
-            ranges[name] = (min(low, lowest), max(high, highest))
-    return ranges | {INPUT: IMAGE_RANGE}
 
+    def observe(batch: NDArray[np.float32]) -> dict[str, Observer]:
+        return {name: observer.observe(value) for name, value in network.run(batch).items()}
 
-def _extremes(values: Mapping[str, NDArray[np.float32]]) -> dict[str, tuple[float, float]]:
-    return {name: (float(value.min()), float(value.max())) for name, value in values.items()}
+    seen: dict[str, Observer] = {}
+    for batch in over_batches(observe, images, title=title):
+        seen = {name: seen[name].merge(more) if name in seen else more for name, more in batch.items()}
+    return seen | {INPUT: MinMax().observe(IMAGE_RANGE)}
 
 
 def quantize_network(
     network: FoldedNetwork,
-    ranges: Ranges,
+    observers: Mapping[str, Observer],
     *,
     weight_bits: int = 8,
     activation_bits: int = 8,
@@ -111,17 +113,17 @@ def quantize_network(
     signed_weights: bool = True,
     signed_activations: bool = False,
 ) -> QuantizedNetwork:
-    """Codes, scales and biases of `network` for calibrated `ranges` (minimum and maximum by value name).
+    """Codes, scales and biases of `network` for calibrated `observers` (by value name, from `calibrate`).
 
     The defaults are the combination that ONNX Runtime runs fastest on x86: uint8 activations, int8 weights per
     channel. `weight_bits=7` avoids 16-bit saturation on x86 CPUs without VNNI (ONNX Runtime's `reduce_range`).
-    Raises ValueError when a range is missing, or when a bias does not fit in int32.
+    Raises ValueError when an observer is missing, or when a bias does not fit in int32.
     """
     valid.integer(weight_bits, "weight_bits", 2, 16)
     valid.integer(activation_bits, "activation_bits", 2, 16)
     activations: dict[str, Uniform] = {}
     for name in (INPUT, *(layer.name for layer in network.layers[:-1])):
-        activations[name] = _activation(network, ranges, activations, name, activation_bits, signed_activations)
+        activations[name] = _activation(network, observers, activations, name, activation_bits, signed_activations)
     weights, codes, biases = {}, {}, {}
     for name, weight in network.weights.items():
         axis = 0 if valid.boolean(per_channel, "per_channel") else None
@@ -133,11 +135,15 @@ def quantize_network(
 
 
 def _activation(
-    network: FoldedNetwork, ranges: Ranges, done: Mapping[str, Uniform], name: str, bits: int, signed: bool
+    network: FoldedNetwork,
+    observers: Mapping[str, Observer],
+    done: Mapping[str, Uniform],
+    name: str,
+    bits: int,
+    signed: bool,
 ) -> Uniform:
     if name != INPUT and network.layer(name).op == "max_pool":
         return done[network.layer(name).inputs[0]]
-    if name not in ranges:
-        raise ValueError(f"ranges has no entry for {name!r}: calibrate() returns one for every value")
-    low, high = ranges[name]
-    return Uniform.from_range(np.float32(low), np.float32(high), bits, symmetric=False, signed=signed)
+    if name not in observers:
+        raise ValueError(f"observers has no entry for {name!r}: calibrate() returns one for every value")
+    return observers[name].fit(bits, symmetric=False, signed=signed)
