@@ -126,11 +126,12 @@ class Uniform:
         Raises ValueError/TypeError for NaN, infinity, empty or non-real `x`, a wrong axis, or a group size that
         does not divide the axis.
 
-        Because the range is widened, data far from zero wastes codes: [10, 11] in 8 affine bits gets the step
-        11/255, not 1/255.
+        Zero always gets a code of its own, so data far from zero wastes the codes between: [10, 11] in 8 affine
+        bits has the step 11/255, not 1/255, and 24 codes of 256 are left for it.
 
-        >>> float(Uniform.fit([10.0, 11.0], symmetric=False, signed=False).scale * 255)
-        11.0
+        >>> scheme = Uniform.fit([10.0, 11.0], symmetric=False, signed=False)
+        >>> scheme.quantize([0.0, 10.0, 11.0])
+        array([  0, 232, 255], dtype=uint8)
         """
         x = valid.real_array(x)
         view, other_axes = as_groups(x, axis, group_size)

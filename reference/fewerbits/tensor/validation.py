@@ -15,7 +15,7 @@ def real_array(x: ArrayLike, name: str = "x", *, finite: bool = True) -> NDArray
     Raises TypeError for complex, boolean, object and text dtypes, ValueError for an empty array and, unless
     `finite` is false, for NaN or infinity. A float array is returned as it is, not copied.
     """
-    array = np.asarray(x)
+    array = _array(x, name)
     if array.dtype.kind in "iu":
         array = array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
     elif array.dtype not in (np.float16, np.float32, np.float64):
@@ -40,7 +40,7 @@ def integer_codes(codes: ArrayLike, low: int, high: int, name: str = "codes") ->
 
     Raises TypeError for a dtype that is not an integer and ValueError for an empty array or a value outside.
     """
-    array = np.asarray(codes)
+    array = _array(codes, name)
     if array.dtype.kind not in "iu":
         raise TypeError(f"{name} has dtype {array.dtype}: accepted are integers in {low}..{high}")
     if array.size == 0:
@@ -93,3 +93,10 @@ def axis_of(axis: Any, ndim: int, name: str = "axis") -> int:
     if ndim == 0:
         raise ValueError(f"{name}={axis!r} is not accepted for a scalar: it has no axes")
     return integer(axis, name, -ndim, ndim - 1) % ndim
+
+
+def _array(values: ArrayLike, name: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array: nested lists must be of equal length") from error
