@@ -80,7 +80,7 @@ def integer_conv2d(
             "channels of x, and a w.shape[0] that groups divides"
         )
     x_zero = _zero_points(x_zero_point, x, "x_zero_point", 1)
-    w_zero = _zero_points(w_zero_point, w, "w_zero_point", len(w))
+    w_zero = np.broadcast_to(_zero_points(w_zero_point, w, "w_zero_point", len(w)), len(w))
     pads, out_size = window_geometry(x.shape[2:], w.shape[2:], stride, padding)
     terms, dtype = w[0].size, exact_dtype(x, w, axis=(1, 2, 3))
     wide, w = _accumulator_dtype(terms), _lowered(w, dtype)
@@ -91,12 +91,14 @@ def integer_conv2d(
     block = max(1, COLUMN_VALUES // (terms * groups * math.prod(out_size)))
     for start in range(0, len(x), block):
         padded = _padded(x[start : start + block], int(x_zero[0]), pads, dtype)
-        total = _convolve(padded, w, stride, groups, out_size).astype(wide)
+        columns = _unrolled(padded, w.shape[2:], stride, groups)
+        total = (w.reshape(groups, -1, terms) @ columns).astype(wide)  # (groups, O/groups, N·H'·W')
         if w_zero.any():
-            total -= w_zero.reshape(-1, 1, 1, 1) * _window_sums(padded, w, stride, groups, out_size).astype(wide)
+            total -= w_zero.reshape(groups, -1, 1) * columns.sum(axis=1, keepdims=True).astype(wide)
         if constant.any():
-            total += constant.reshape(-1, 1, 1, 1)
-        result[start : start + block] = _as_int32(total).transpose(1, 0, 2, 3)
+            total += constant.reshape(groups, -1, 1)
+        images = _as_int32(total).reshape(len(w), -1, *out_size).transpose(1, 0, 2, 3)
+        result[start : start + block] = images
     return result
 
 
@@ -219,9 +221,10 @@ def _offset(codes: NDArray[Any]) -> int:
 
 def _lowered(codes: NDArray[Any], dtype: type[Any]) -> NDArray[Any]:
     """The codes minus 128 if they are uint8, in the wider `dtype`."""
+    lowered = codes.astype(dtype)
     if _offset(codes):
-        return np.subtract(codes, dtype(128), dtype=dtype)
-    return codes.astype(dtype)
+        lowered -= dtype(128)
+    return lowered
 
 
 def _accumulator_dtype(terms: int) -> type[np.signedinteger[Any]]:
@@ -243,38 +246,14 @@ def _padded(images: NDArray[Any], x_zero: int, pads: tuple[int, int, int, int], 
     top, left, bottom, right = pads
     padded = np.full((channels, count, height + top + bottom, width + left + right), x_zero, dtype)
     inner = padded[:, :, top : top + height, left : left + width]
-    np.subtract(images.transpose(1, 0, 2, 3), dtype(_offset(images)), out=inner)
+    inner[...] = images.transpose(1, 0, 2, 3)
+    if _offset(images):
+        inner -= dtype(_offset(images))
     return padded
 
 
-def _convolve(
-    padded: NDArray[Any], w: NDArray[Any], stride: int, groups: int, out_size: tuple[int, int]
-) -> NDArray[Any]:
-    """Convolve (C, N, H_p, W_p) with (O, C/groups, K_h, K_w), both of one float dtype: (O, N, H', W')."""
-    out_channels, per_group = w.shape[:2]
-    if per_group == 1 and out_channels == groups:
-        return _depthwise(padded, w[:, 0], stride, out_size)
-    windows = sliding_window_view(padded, w.shape[2:], axis=(2, 3))[:, :, ::stride, ::stride]
-    columns = windows.transpose(0, 4, 5, 1, 2, 3).reshape(groups, w[0].size, -1)  # (groups, C·K_h·K_w, N·H'·W')
-    products = w.reshape(groups, out_channels // groups, -1) @ columns
-    return products.reshape(out_channels, padded.shape[1], *out_size)
-
-
-def _depthwise(padded: NDArray[Any], w: NDArray[Any], stride: int, out_size: tuple[int, int]) -> NDArray[Any]:
-    """Convolve each channel of (C, N, H_p, W_p) with its own kernel of w (C, K_h, K_w): (C, N, H', W')."""
-    height, width = (stride * (size - 1) + 1 for size in out_size)
-    total = np.zeros((*padded.shape[:2], *out_size), padded.dtype)
-    product = np.empty_like(total)
-    for i, j in np.ndindex(*w.shape[1:]):
-        shifted = padded[:, :, i : i + height : stride, j : j + width : stride]
-        total += np.multiply(shifted, w[:, i, j, None, None, None], out=product)
-    return total
-
-
-def _window_sums(
-    padded: NDArray[Any], w: NDArray[Any], stride: int, groups: int, out_size: tuple[int, int]
-) -> NDArray[Any]:
-    """Σ of the codes under the window, for each output channel: (O, N, H', W'), one convolution with ones."""
-    per_group = padded.reshape(groups, -1, *padded.shape[1:]).sum(axis=1)
-    sums = _depthwise(per_group, np.ones((groups, *w.shape[2:]), padded.dtype), stride, out_size)
-    return np.repeat(sums, len(w) // groups, axis=0)
+def _unrolled(padded: NDArray[Any], kernel: tuple[int, ...], stride: int, groups: int) -> NDArray[Any]:
+    """Each window of (C, N, H_p, W_p) as a column: (groups, C/groups·K_h·K_w, N·H'·W')."""
+    windows = sliding_window_view(padded, kernel, axis=(2, 3))[:, :, ::stride, ::stride]
+    terms = len(padded) // groups * math.prod(kernel)
+    return windows.transpose(0, 4, 5, 1, 2, 3).reshape(groups, terms, -1)
