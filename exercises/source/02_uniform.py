@@ -13,7 +13,8 @@
 # %% [markdown]
 # # Exercises: Quantize a tensor in equal steps
 #
-# Eight exercises to lesson 02, about **40 minutes**. Work in the copy in the folder `work/`: no update touches it.
+# Eight exercises to lesson 02, about **40 minutes**, from ●○○ (one formula) to ●●● (open). Work in the copy in the
+# folder `work/`: no update touches it.
 #
 # Each exercise is one cell. Replace `raise NotImplementedError`, run the cell, and the check at its end answers:
 # ✓ solved · ✗ not yet, with the smallest input that shows it · ○ not attempted. Any correct style passes: loops or

@@ -124,7 +124,7 @@ def _lines(task: Task, failure: Failure) -> list[str]:
     elif failure.kind == "value":
         first = "the answer differs."
     else:
-        first = failure.sentence.rstrip(".") + "."
+        first = failure.sentence if failure.sentence[-1] in ".?" else failure.sentence + "."
     searched = task.divisible and failure.kind != "timeout"
     lines = [first, f"{'smallest input' if searched else 'input':<16} {inputs}"]
     if failure.kind == "value":

@@ -21,12 +21,13 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
 MOST_CHARACTERS_PRINTED = 2000
+Place = tuple[FrameType, int]
 
 
 class _TimeIsOver(SystemExit):
@@ -120,31 +121,39 @@ def _failed(error: BaseException, function: Callable[..., Any]) -> Outcome:
     places = []
     traceback = error.__traceback__
     while traceback is not None:
-        places.append((traceback.tb_frame.f_code, traceback.tb_lineno))
+        places.append((traceback.tb_frame, traceback.tb_lineno))
         traceback = traceback.tb_next
     where = _line(places, function)
-    if isinstance(error, NotImplementedError):
-        return Outcome("unwritten", error=error, where=where, unwritten=places[-1][0].co_name)
+    # Libraries raise NotImplementedError too, and subclasses of it; a stub is the learner's own code.
+    if type(error) is NotImplementedError and _is_own(places[-1][0], function):
+        return Outcome("unwritten", error=error, where=where, unwritten=places[-1][0].f_code.co_name)
     return Outcome("exception", error=error, where=where)
 
 
-def _frames(frame: FrameType | None) -> list[tuple[CodeType, int]]:
+def _frames(frame: FrameType | None) -> list[Place]:
     places = []
     while frame is not None:
-        places.append((frame.f_code, frame.f_lineno))
+        places.append((frame, frame.f_lineno))
         frame = frame.f_back
     return places[::-1]
 
 
-def _line(places: list[tuple[CodeType, int]], function: Callable[..., Any]) -> str:
-    """The deepest line that stands in the learner's own file (or notebook cell): "line 3: `...`"."""
-    code = getattr(function, "__code__", None)
-    own = [(each.co_filename, number) for each, number in places if code and each.co_filename == code.co_filename]
+def _line(places: list[Place], function: Callable[..., Any]) -> str:
+    """The deepest line of the learner's own code: "line 3: `...`", or "line 3 of helper: `...`"."""
+    own = [place for place in places if _is_own(place[0], function)]
     if not own:
         return ""
-    filename, number = own[-1]
-    text = linecache.getline(filename, number).strip()
-    return f"line {number}: `{text}`" if text else f"line {number}"
+    frame, number = own[-1]
+    name = frame.f_code.co_name
+    of_helper = "" if name in (getattr(function, "__name__", name), "<lambda>") else f" of {name}"
+    text = linecache.getline(frame.f_code.co_filename, number).strip()
+    return f"line {number}{of_helper}" + (f": `{text}`" if text else "")
+
+
+def _is_own(frame: FrameType, function: Callable[..., Any]) -> bool:
+    """Whether a frame runs code of the learner's notebook or module: all of it has one namespace."""
+    namespace = getattr(function, "__globals__", None) or getattr(type(function).__call__, "__globals__", None)
+    return frame.f_globals is namespace
 
 
 def _same(before: Any, after: Any) -> bool:

@@ -43,7 +43,7 @@ STUB_ABOVE_CODE = f"{STUB}  # delete this line when you begin to repair what fol
 def for_learners(notebook: NotebookNode) -> NotebookNode:
     """The notebook with stubs for solutions, and with its version: a hash of what the learner sees."""
     learner = _transformed(notebook, _stub)
-    learner.cells = [cell for cell in learner.cells if "solution" not in cell.metadata.get("tags", [])]
+    learner.cells = [cell for cell in learner.cells if not _is_solution(cell)]
     seen = json.dumps([(cell.cell_type, cell.source) for cell in learner.cells])
     learner.metadata["fewerbits"] = {"version": hashlib.sha256(seen.encode()).hexdigest()[:12]}
     return learner
@@ -51,7 +51,17 @@ def for_learners(notebook: NotebookNode) -> NotebookNode:
 
 def solved(notebook: NotebookNode) -> NotebookNode:
     """The notebook with its solutions, without the marks around them; not yet run."""
-    return _transformed(notebook, _solution)
+    result = _transformed(notebook, _solution)
+    for cell in result.cells:
+        if _is_solution(cell):
+            cell.metadata.tags.remove("solution")
+            if not cell.metadata.tags:
+                del cell.metadata["tags"]
+    return result
+
+
+def _is_solution(cell: NotebookNode) -> bool:
+    return "solution" in cell.metadata.get("tags", [])
 
 
 def _transformed(notebook: NotebookNode, replacement: Callable[[re.Match[str]], str]) -> NotebookNode:

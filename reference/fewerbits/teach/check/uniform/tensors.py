@@ -64,7 +64,7 @@ def _fake_quantize(x: Array, low: float, high: float, bits: int) -> Between:
 def _fake_quantize_probes() -> list[Probe]:
     rng = np.random.default_rng(8)
     return [
-        (np.array([0.7]), 0.0, 1.0, 8),
+        (np.array([0.55]), 0.0, 1.0, 8),
         (np.array([0.7, -0.2]), -0.3, 1.0, 8),
         (np.array([10.0, 10.3, 11.0]), 10.0, 11.0, 8),
         (np.array([1.5, -0.6]), -0.31, 1.0, 8),
