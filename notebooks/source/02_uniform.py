@@ -1,15 +1,3 @@
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3 (ipykernel)
-#     language: python
-#     name: python3
-# ---
-
 # %% [markdown]
 # # 02 · Quantize a tensor in equal steps
 #
@@ -26,6 +14,7 @@
 # - count what a quantized tensor really costs, metadata included.
 #
 # **You need** Python and NumPy; lesson 00 to know that everything runs.
+#
 # **Time**: 45 minutes of reading and guessing, 40 minutes of exercises.
 #
 # In this lesson you guess before you look. Replace `...` in a cell `my_guess = ...`, then run it and the next one.
