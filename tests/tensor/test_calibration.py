@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, fields
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from fewerbits.tensor.calibration import MSE, Analytic, Entropy, MinMax, MovingAverage, Percentile
 from fewerbits.tensor.clipping import aciq_clip
 from fewerbits.tensor.histogram import Histogram
@@ -17,6 +15,8 @@ from fewerbits.tensor.observer import Observer
 from fewerbits.tensor.range_search import Conventions, divergence, kl_divergence, squared_error
 from fewerbits.tensor.scheme import fake_quantize
 from fewerbits.tensor.uniform import Uniform
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 KINDS = [MinMax, MovingAverage, Percentile, MSE, Entropy, Analytic]
 MERGE_EXACTLY = [MinMax, Percentile, MSE, Entropy, Analytic]
@@ -90,6 +90,15 @@ def test_the_moving_average_forgets_at_its_rate() -> None:
     # After a first batch of maximum 1, n batches of maximum 0 leave (1 − rate)^n.
     observer = watch(MovingAverage(rate=0.25), [[0.0, 1.0]] + [[0.0, 0.0]] * 3)
     assert observer.range()[1] == 0.75**3
+
+
+def test_the_moving_average_of_opposite_extremes_does_not_overflow() -> None:
+    largest = np.finfo(np.float32).max
+    extremes = [np.array([value], np.float32) for value in (largest, -largest, largest)]
+    observer = watch(MovingAverage(rate=0.5), extremes)
+    np.testing.assert_array_equal(observer.range(), np.float32([largest / 2, largest / 2]))
+    merged = watch(MovingAverage(rate=0.5), extremes[:1]) + watch(MovingAverage(rate=0.5), extremes[1:])
+    np.testing.assert_array_equal(merged.range(), observer.range())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -208,7 +217,7 @@ def test_the_flat_bins_error_is_the_integral_of_the_squared_error() -> None:
     edges = np.sort(rng.normal(0, 2, 30))
     counts = rng.integers(1, 9, 29)
     for step, lowest, highest in ((0.03, -128, 127), (1.0, -1, 1), (5.0, -2, 1), (0.2, 0, 15)):
-        points = [left + (right - left) * (np.arange(20_000) + 0.5) / 20_000 for left, right in zip(edges, edges[1:])]
+        points = [left + (right - left) * (np.arange(20_000) + 0.5) / 20_000 for left, right in pairwise(edges)]
         errors = [np.square(x - step * np.clip(np.rint(x / step), lowest, highest)).mean() for x in points]
         expected = np.average(errors, weights=counts)
         assert squared_error((edges[:-1], edges[1:], counts), step, lowest, highest) == pytest.approx(

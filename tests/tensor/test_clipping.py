@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-
 from fewerbits.tensor.clipping import (
     DENSITIES,
     aciq_clip,

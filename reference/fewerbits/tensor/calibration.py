@@ -103,11 +103,12 @@ class MovingAverage(MinMax):
 
         Their average began at `first` and not at `mine`; of that difference (1 − rate)^batches is still there.
         """
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             after_one = mine + self.rate * (theirs - mine)
             kept = ((1 - self.rate) ** batches).astype(mine.dtype)
-            after_many = theirs + kept * (mine - first)
-        moved = np.where(batches == 1, after_one, after_many)
+            # In halves, because a difference of two finite numbers may overflow.
+            after_many = 2 * (theirs / 2 + kept * (mine / 2 - first / 2))
+        moved = np.where((batches == 1) & np.isfinite(after_one), after_one, after_many)
         return np.where(batches == 0, mine, np.where(self.batches == 0, theirs, moved))
 
 

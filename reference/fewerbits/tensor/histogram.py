@@ -23,6 +23,7 @@ from fewerbits.tensor import validation as valid
 CHUNK = 65536
 # No float64 lies closer to zero than 2^-1074, so no bin needs to be narrower.
 SMALLEST_EXPONENT = -1074
+LARGEST_EXPONENT = 1023
 
 
 def _no_counts() -> NDArray[np.int64]:
@@ -51,9 +52,13 @@ class Histogram:
     @classmethod
     def of(cls, x: ArrayLike, bins: int = 4096) -> Histogram:
         """The histogram of `x` (any shape), all of whose values must be finite."""
-        values = valid.real_array(x)
+        values = valid.real_array(x, finite=False)
         empty = cls(bins)
-        low, high = float(values.min()), float(values.max())
+        with np.errstate(invalid="ignore"):
+            low, high = float(values.min()), float(values.max())
+        # NaN and infinity show in the extremes: no array of a truth value per element is needed.
+        if not math.isfinite(low) or not math.isfinite(high):
+            valid.require_finite(values)
         exponent = _smallest_exponent(low, high, bins)
         first, last = _bin_of(low, exponent), _bin_of(high, exponent)
         return replace(
@@ -83,8 +88,7 @@ class Histogram:
 
     def coarsen(self, exponent: int) -> Histogram:
         """The same data in bins of 2^`exponent`; raises ValueError for bins that are narrower than these."""
-        if exponent < self.exponent:
-            raise ValueError(f"exponent={exponent} is not accepted: it must be at least {self.exponent}")
+        exponent = valid.integer(exponent, "exponent", self.exponent, LARGEST_EXPONENT)
         if exponent == self.exponent or not self.total:
             return self
         # An arithmetic shift halves a bin number and rounds down, which is what happens to the bin.
