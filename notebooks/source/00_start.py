@@ -163,7 +163,7 @@ assert right["2 bits"] < right["8 bits"] - 20
 # | 06 integers *(not written yet)* | compute a layer in integers only, and requantize its sums |
 # | 07 mixed *(not written yet)* | give layers different bits under a budget |
 # | 08 mistakes *(not written yet)* | recognise, explain and repair scale-factor mistakes from their symptoms |
-# | 09 small_cnn *(not written yet)* | capstone: train, fold, calibrate, quantize, verify and time a small CNN |
+# | [09 small_cnn](09_small_cnn.ipynb) | capstone: train, fold, calibrate, quantize, verify and time a small CNN |
 # | 10 qat *(not written yet)* | train with quantization in the loop, and say when it is worth it |
 # | 11 compress *(not written yet)* | combine pruning, distillation and quantization, down to coded bytes |
 # | 12 language_model *(not written yet)* | quantize the weights of a small transformer: groups, GPTQ, AWQ |

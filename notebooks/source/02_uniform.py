@@ -33,7 +33,8 @@ plots.use_style()
 
 # %% [markdown]
 # The tensors of this lesson are real: weights and activations of the small convolutional network that ships with the
-# course. It recognises clothes in 28×28 images. `conv4` is one of its layers: 64 filters of 64×3×3 weights.
+# course. It recognises clothes in 28×28 images. `conv4` is one of its layers: 64 filters of 64×3×3 weights. (`fold`
+# merges its batch normalization into the weights; lesson 09 explains how.)
 
 # %%
 network = fold("vgg32", data.load_weights("vgg32"))
@@ -254,8 +255,23 @@ assert affine.zero_point == zero_point
 assert np.isclose(symmetric.scale / affine.scale, 255 / 127)
 
 # %% [markdown]
-# The step is half as wide for the same bytes: one bit of precision for nothing.
-#
+# The step is half as wide for the same bytes: one bit of precision for nothing. Here are both directions, complete:
+
+
+# %%
+def quantize(x, scale, zero_point, qmin, qmax):
+    return np.clip(np.rint(x / scale) + zero_point, qmin, qmax).astype(np.int32)
+
+
+def dequantize(codes, scale, zero_point):
+    return scale * (codes.astype(np.float32) - zero_point)
+
+
+codes = quantize(activations, scale, zero_point, 0, 255)
+assert np.array_equal(codes, affine.quantize(activations))
+assert np.array_equal(dequantize(codes, scale, zero_point), affine.dequantize(codes))
+
+# %% [markdown]
 # Why does z have to be an **integer**, and why does the range have to **contain zero** (the `min(…, 0)` above)?
 # Because then zero comes back as exactly zero. A network is full of zeros: convolutions pad with them, ReLU makes them.
 
@@ -398,6 +414,8 @@ for name, curve in curves.items():
 plots.sqnr_against_bits(bits, curves, title="Every bit adds 6 dB; where the line starts depends on the tensor")
 
 # %% [markdown]
+# (Below five bits the lines bend. Symmetric codes lack one level of 2ᵇ, which hurts when there are few.)
+#
 # Same slope, different heights. The height follows from the **peak**: s is set by the largest value, while the signal
 # is as strong as its root mean square (rms). Put s = peak/2ᵇ⁻¹ into an error power of s²/12:
 #
@@ -535,7 +553,8 @@ plots.relative_error(four_bits, weights, title="At 4 bits, a third of the weight
 # ## 9 · The same tensor, four answers
 #
 # Quantize five numbers, with s = 1 and z = 1, by NumPy's formula, by ONNX, by PyTorch, and by the rounding that C and
-# TensorFlow Lite use. All five lie exactly between two levels: they are **ties**.
+# TensorFlow Lite use. All five lie exactly between two levels: they are **ties**. (PyTorch's function returns x̂, so
+# its codes are read off from that.)
 
 # %%
 import onnx
@@ -585,14 +604,14 @@ assert not np.array_equal(answers["by_numpy"], answers["half_away"])
 # %% [markdown]
 # Three agree: **half to even**, the rule of IEEE 754. A tie goes to the even integer, up as often as down. C's `round`
 # takes **half away from zero**. Neither is wrong. Half to even has one advantage, which you can measure on the pixels
-# of 200 photographs in 7 bits, s = 2: every odd pixel is a tie.
+# of 200 photographs, 0 … 255, with s = 2: every odd pixel is a tie.
 
 # %%
 pixel_values = photographs.images[:200].astype(np.float64)
 bias = {}
 for rounding in ("half_even", "half_away"):
-    seven_bits = Uniform(2.0, 0, bits=8, signed=False, rounding=rounding)
-    bias[rounding] = np.mean(fake_quantize(seven_bits, pixel_values) - pixel_values)
+    every_second = Uniform(2.0, 0, bits=8, signed=False, rounding=rounding)
+    bias[rounding] = np.mean(fake_quantize(every_second, pixel_values) - pixel_values)
     print(f"{rounding}: photographs become brighter by {bias[rounding]:.2f} of 255 on average")
 
 assert abs(bias["half_even"]) < 0.03
@@ -786,7 +805,7 @@ assert right["2 bits per channel"] < 50
 #
 # ## Where this goes wrong
 #
-# Three mistakes, symptom first. Each has been made in published code; lesson 08 collects them all.
+# Three mistakes, symptom first. Lesson 08 collects many more.
 #
 # **All values come back as one.** Four sensors read 10 to 11 degrees:
 
@@ -833,6 +852,15 @@ assert sqnr_db(weights, rounded) - sqnr_db(weights, truncated) > 5
 # *Cause*: `astype` drops the fraction; it does not round. Half a step is lost on average, and with it 6 dB, one whole
 # bit. *Repair*: `np.rint` first.
 #
+# The course keeps a catalogue of such mistakes, each with its symptom and its source. The checks of the exercises use
+# it to tell you which one you made.
+
+# %%
+from fewerbits.teach import mistakes
+
+print(mistakes.find("range without zero"))
+
+# %% [markdown]
 # ## Key points
 #
 # - q = clip(round(x/s) + z, qmin, qmax) and x̂ = s(q − z). Codes without s and z are no tensor.
