@@ -105,7 +105,7 @@ def fold(name: str, state: Mapping[str, NDArray[np.float32]]) -> FoldedNetwork:
             gain = gamma / np.sqrt(variance + EPSILON)
             weight, bias = weight * gain[:, None, None, None], beta - mean * gain
         else:
-            bias = _array(state, f"{layer.name}.bias")
+            bias = _array(state, f"{layer.name}.bias").astype(np.float64)
         weights[layer.name] = weight.astype(np.float32)
         biases[layer.name] = bias.astype(np.float32)
     return FoldedNetwork(name, architecture(name), weights, biases)

@@ -127,7 +127,7 @@ def write(notebook: NotebookNode, path: Path) -> None:
 def kernel_environment(ipython_folder: str) -> dict[str, str]:
     """The environment of a kernel: this process's, without the user's IPython profile and matplotlib backend."""
     environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
-    return environment | {"OMP_WAIT_POLICY": "PASSIVE", "IPYTHONDIR": ipython_folder, "JUPYTER_PLATFORM_DIRS": "1"}
+    return environment | {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1", "IPYTHONDIR": ipython_folder, "JUPYTER_PLATFORM_DIRS": "1"}
 
 
 def is_volatile(cell: NotebookNode) -> bool:

@@ -1,0 +1,479 @@
+# %% [markdown]
+# # 09 · Quantize a small CNN, prove it, and time it honestly
+#
+# **The question.** You have a trained network. How do you make it run in eight bits, know that it is right, and say
+# truthfully what it gained?
+#
+# **At the end you can**
+#
+# - fold batch norm, calibrate, and quantize a convolutional network with scales that you chose;
+# - predict its accuracy by simulation, compute it in integers, execute it, and show that all three agree;
+# - recognise the kernel trap that no simulation shows, and avoid it in three ways;
+# - count its bytes, and time it by a method that survives a busy machine.
+#
+# **You need** lesson 02 (scale and zero point); lessons 03 (calibration) and 06 (integers) help.
+# **Time**: 45 minutes of reading and guessing.
+#
+# Guess before you look: replace `...` after `my_guess =`, run the cell, then the next one.
+
+# %%
+import gzip
+import os
+
+import numpy as np
+import torch
+from fewerbits import data
+from fewerbits.deploy import engines, export
+from fewerbits.deploy.evaluation import accuracy, mcnemar
+from fewerbits.deploy.roofline import costs, least_seconds, measure_ceilings
+from fewerbits.deploy.timing import paired_ratio
+from fewerbits.network import integer_network
+from fewerbits.network.architecture import architecture
+from fewerbits.network.batches import over_batches
+from fewerbits.network.folding import FoldedNetwork, fold
+from fewerbits.network.model import build_model
+from fewerbits.network.quantized import calibrate, quantize_network
+from fewerbits.teach import network_plots, plots
+from fewerbits.teach.environment import describe_cpu
+from fewerbits.teach.predict import reveal
+from fewerbits.tensor.calibration import MinMax, Percentile
+from fewerbits.tensor.uniform import Uniform
+
+plots.use_style()
+threads = os.cpu_count()
+
+# %% [markdown]
+# ## 1 · The float model
+#
+# `vgg32` is small enough to know by heart: six 3×3 convolutions, each followed by batch norm and ReLU, two max poolings,
+# an average over each channel, one linear layer. It was trained on the 60,000 training images
+# (`python -m fewerbits.network.train vgg32` does it again, in 20 to 40 minutes).
+
+# %%
+weights = data.load_weights("vgg32")
+train, test = data.load_fashion_mnist("train"), data.load_fashion_mnist("test")
+images = data.to_float(test.images)
+
+for layer in architecture("vgg32"):
+    channels = f"{layer.in_channels} → {layer.out_channels}" if layer.has_weights else ""
+    print(f"{layer.name:8}{layer.op:22}{channels:12}{'ReLU' if layer.relu else ''}")
+
+# %% [markdown]
+# What does one answer cost? Count one multiply-accumulate (MAC) for each weight at each position that it visits. Which
+# share of all MACs falls on the first convolution, which looks at the image itself?
+
+# %%
+my_guess = ...  # percent
+
+# %%
+cost = costs(architecture("vgg32"))
+total = sum(layer.macs for layer in cost.values())
+
+reveal(my_guess, 100 * cost["conv1"].macs / total, "%")
+print(f"{total / 1e6:.1f} million MACs for one image, {sum(layer.weights for layer in cost.values()):,} weights")
+assert 28e6 < total < 30e6
+
+# %% [markdown]
+# Under one percent of the work. Keep that number: it will matter in section 5.
+#
+# ## 2 · Fold batch norm
+#
+# At inference, batch norm multiplies each channel by a constant and adds another. A convolution can do both itself:
+#
+# $$ w' = w\,\frac{\gamma}{\sqrt{\sigma^2+\varepsilon}}, \qquad b' = \beta - \mu\,\frac{\gamma}{\sqrt{\sigma^2+\varepsilon}}. $$
+#
+# Folding changes the formula and not the function. That is a claim, so check it:
+
+# %%
+model = build_model("vgg32", weights)
+network = fold("vgg32", weights)
+
+with torch.inference_mode():
+    with_batch_norm = model(torch.from_numpy(images[:200])).numpy()
+folded = network.run(images[:200])["logits"]
+
+difference = np.abs(folded - with_batch_norm).max()
+print(f"logits up to {np.abs(folded).max():.0f}; the two differ by less than 0.0001: {difference < 1e-4}")
+assert difference < 1e-4
+
+# %% [markdown]
+# It does change every weight, and so every range. By how much does the gain γ/√(σ² + ε) differ between the channels of
+# `conv2`?
+
+# %%
+my_guess = ...  # largest gain divided by the smallest
+
+# %%
+gain = weights["conv2_norm.weight"] / np.sqrt(weights["conv2_norm.running_var"] + 1e-5)
+
+reveal(my_guess, float(gain.max() / gain.min()), "times")
+assert gain.max() / gain.min() > 2
+
+# %% [markdown]
+# So scales have to be chosen **after** folding. Somebody who takes them before gets this: the codes of the folded
+# weights, clipped by scales that belong to the weights as trained.
+
+# %%
+scale_too_early = {name: Uniform.fit(weights[f"{name}.weight"], axis=0) for name in network.weights}
+clipped = {name: scheme.dequantize(scheme.quantize(network.weights[name])) for name, scheme in scale_too_early.items()}
+folded_too_late = FoldedNetwork("vgg32", network.layers, clipped, network.biases)
+
+some = slice(0, 500)
+right = (network.run(images[some])["logits"].argmax(1) == test.labels[some]).mean()
+right_too_late = (folded_too_late.run(images[some])["logits"].argmax(1) == test.labels[some]).mean()
+print(f"500 images: {right:.0%} right; with scales from before folding {right_too_late:.0%}")
+assert right > 0.92
+assert right_too_late < right - 0.05
+
+# %% [markdown]
+# ## 3 · Calibrate
+#
+# Weights are known; activations have to be watched. Run training images through the folded network and let an
+# *observer* remember the range of each value. Lesson 03 compares observers. Take `MinMax()` or your own choice: change
+# the next cell and run the rest of the lesson again.
+
+# %%
+my_observer = MinMax()  # or Percentile(percent=99.99), MSE(), ... from fewerbits.tensor.calibration
+
+# %% tags=["nbval-ignore-output"]
+calibration_images = data.to_float(train.images[:1000])
+observers = calibrate(network, calibration_images, my_observer)
+
+# %% [markdown]
+# Three choices are made here, and stated: activations are uint8 and **affine**, one scale per tensor; weights are int8
+# and **symmetric**, one scale per output channel; biases are int32 at the scale of the accumulators, s_x·s_w. The
+# input needs no observer: a pixel is an integer from 0 to 255 already, so s = 1/255 makes each pixel its own code.
+
+# %%
+quantized = quantize_network(network, observers)
+
+for name, scheme in quantized.activations.items():
+    print(f"{name:8}scale {scheme.scale:.5f}  zero point {int(scheme.zero_point)}")
+assert np.array_equal(quantized.activations["image"].quantize(images[:100]).ravel(), test.images[:100].ravel())
+
+# %% [markdown]
+# Why are all zero points 0? Because a ReLU comes before each of these values: nothing is negative, so the whole range
+# 0…255 is spent above zero. All scales in one picture:
+
+# %%
+# alt: Scales by layer on a logarithmic axis. The scales of weights, one dot per output channel, spread over a factor
+# of three to ten within each layer; the scale of the activations that each layer reads is one square.
+network_plots.scales(quantized)
+
+# %% [markdown]
+# One scale for a whole layer would have to be the largest of its dots, and the channels at the bottom would use only a
+# fraction of their codes. That is what *per channel* buys.
+#
+# ## 4 · Simulate, compute, execute
+#
+# **Simulate.** Replace every value by what its code stands for (x̂), and go on in float32. This is *fake quantization*:
+# it predicts the accuracy without any integer arithmetic.
+#
+# How many of the 10,000 test images change their answer when the network goes from float32 to int8?
+
+# %%
+my_guess = ...  # images of 10,000
+
+# %% tags=["nbval-ignore-output"]
+float_engine = engines.OnnxRuntime(export.float_model(network), threads=threads)
+answers = {"float32": engines.predict(float_engine, images, "float32")}
+
+
+def simulate(batch):
+    return quantized.simulate(batch)["logits"].argmax(axis=1)
+
+
+answers["int8 simulated"] = np.concatenate(list(over_batches(simulate, images, title="simulated")))
+
+changed = int((answers["float32"] != answers["int8 simulated"]).sum())
+reveal(my_guess, changed, "images", digits=0)
+
+# %%
+assert changed < 150
+
+# %% [markdown]
+# **Compute.** Now without float: codes, int32 accumulators, requantization, as derived in lesson 06. Here is one
+# accumulator of the first layer by hand, a dot product of nine pixels and nine weight codes plus a bias:
+
+# %%
+window = test.images[0, 9:12, 11:14].astype(int)
+codes = quantized.codes["conv1"][5, 0].astype(int)
+by_hand = int((window * codes).sum() + quantized.biases["conv1"][5])
+
+integers = integer_network.run(quantized, images[:1])
+accumulators = integer_network.accumulators(quantized, network.layer("conv1"), integers["image"])
+print("by hand", by_hand, "· by the integer network", int(accumulators[0, 5, 10, 12]))
+assert by_hand == accumulators[0, 5, 10, 12]
+
+# %% [markdown]
+# **Execute.** Write these very scales and codes into an ONNX file. In *QDQ form* each tensor passes through
+# `QuantizeLinear` and `DequantizeLinear`; the engine recognises the pattern and replaces it by integer kernels.
+
+# %%
+int8_model = export.qdq_model(quantized)
+operators = [node.op_type for node in int8_model.graph.node]
+print({name: operators.count(name) for name in sorted(set(operators))})
+
+# %% [markdown]
+# `expose_codes` makes every tensor of codes an output of the model, so that the engine shows its integers. On a CPU that
+# multiplies uint8 by int8 exactly, all of them should be ours. (Section 5 is about the CPUs that do not; there we use
+# 7-bit weights from now on.)
+
+# %%
+if engines.engine_saturates():
+    quantized = quantize_network(network, observers, weight_bits=7)
+
+engine = engines.OnnxRuntime(export.qdq_model(quantized, expose_codes=True))
+ours, theirs = integer_network.run(quantized, images[:100]), engine.outputs(images[:100])
+
+for name, values in ours.items():
+    executed = theirs["logits" if name == "logits" else f"{name}_codes"]
+    differ = np.count_nonzero(values != executed)
+    print(f"{name:8}{values.size:>10,} values, {differ} differ")
+    assert differ == 0
+
+# %% [markdown]
+# **Every integer of every layer**, and even the logits, are the same. Nothing in this network is a black box any more.
+# (`make verify` compares all 10,000 images: two billion integers.)
+#
+# Now the engine may answer all images. Two models on the same images are a *paired* comparison: only the images that
+# exactly one of them gets right tell which is better. McNemar's test asks whether those fall evenly.
+
+# %% tags=["nbval-ignore-output"]
+int8_engine = engines.OnnxRuntime(export.qdq_model(quantized), threads=threads)
+answers["int8 executed"] = engines.predict(int8_engine, images, "int8")
+
+results = {kind: accuracy(predicted, test.labels) for kind, predicted in answers.items()}
+for kind, result in results.items():
+    print(f"{kind:16}{result}")
+print(mcnemar(answers["float32"], answers["int8 executed"], test.labels))
+
+# %%
+assert results["float32"].value > 0.935
+assert abs(results["int8 executed"].value - results["float32"].value) < 0.003
+assert mcnemar(answers["float32"], answers["int8 executed"], test.labels).p_value > 0.01
+
+# %% tags=["nbval-ignore-output"]
+# alt: Three dots with 95 percent intervals of about half a point on each side: float32, int8 simulated and int8
+# executed all lie near 94 percent, each well inside the interval of the first.
+network_plots.accuracies(results)
+
+# %% [markdown]
+# Each interval is about one point wide. A difference of 0.1 points between two models says nothing by itself; the paired
+# test is what decides.
+#
+# ## 5 · The kernel trap
+#
+# On x86 CPUs without the VNNI instructions, the fast way to multiply uint8 by int8 is `vpmaddubsw`. It adds two products
+# and stores the sum in **16 bits, saturated**. What does it make of [255, 255]·[127, 127]?
+
+# %%
+my_guess = ...
+
+# %%
+from fewerbits.network.saturating import saturating_matmul
+
+pixel_pair, weight_pair = np.array([[255, 255]], np.uint8), np.array([[127], [127]], np.int8)
+saturated = int(saturating_matmul(pixel_pair, weight_pair)[0, 0])
+
+reveal(my_guess, saturated, digits=0)
+print("exact:", 2 * 255 * 127)
+assert saturated == 2**15 - 1
+
+# %% [markdown]
+# Half of the truth, silently. No simulation shows it, since the simulation is right and the machine is not. Does *your*
+# CPU do this? The engine was asked:
+
+# %% tags=["nbval-ignore-output"]
+print(describe_cpu())
+print("u8×s8 products on this CPU", "SATURATE at 16 bits" if engines.engine_saturates() else "are exact")
+
+# %% [markdown]
+# Whatever it said, the emulation shows what the other kind of CPU does. In which layer does saturation strike first?
+# Large codes have to meet large codes.
+
+# %%
+my_guess = ...  # a layer's name
+
+# %%
+eight_bit_weights = quantize_network(network, observers)
+exact = integer_network.run(eight_bit_weights, images[:200])
+
+share = {}
+for layer in network.layers:
+    if layer.op == "conv":
+        inputs = [exact[name] for name in layer.inputs]
+        wrong = integer_network.run_layer(eight_bit_weights, layer, inputs, saturate=True)
+        share[layer.name] = float(np.mean(wrong != exact[layer.name]))
+
+for name, part in share.items():
+    print(f"{name:8}{part:9.4%} of the codes are wrong, given right inputs")
+worst = max(share, key=share.get)
+reveal(my_guess, worst)
+assert worst == "conv1"
+
+# %% [markdown]
+# The first one: pixels are often 255, and its weights are the only ones that meet such large codes all the time. What
+# does the whole network lose?
+
+# %%
+saturated_codes = integer_network.run(eight_bit_weights, images[:500], saturate=True)
+exact_answers = integer_network.run(eight_bit_weights, images[:500])["logits"].argmax(1)
+saturated_answers = saturated_codes["logits"].argmax(1)
+
+lost = int((saturated_answers != exact_answers).sum())
+print(f"of 500 images, {lost} get another answer than in exact arithmetic")
+assert lost > 0
+
+# %% [markdown]
+# **Three repairs**, each with its price:
+
+# %%
+repairs = {
+    "7-bit weights": quantize_network(network, observers, weight_bits=7),
+    "u8×u8 weights": quantize_network(network, observers, signed_weights=False),
+}
+pair_at_most = 2 * 255 * 64
+print(f"7-bit weights: no pair exceeds {pair_at_most:,}, below 2¹⁵ = {2**15:,}: nothing saturates")
+assert pair_at_most < 2**15
+
+for name, repaired in repairs.items():
+    outputs = engines.OnnxRuntime(export.qdq_model(repaired, expose_codes=True)).outputs(images[:100])
+    own = integer_network.run(repaired, images[:100])
+    assert all(np.array_equal(own[value], outputs[f"{value}_codes"]) for value in own if value != "logits")
+    print(f"{name}: executed exactly, on this and every other CPU")
+
+# %% [markdown]
+# - **7-bit weights** (`reduce_range` in ONNX Runtime): half of the weight levels are gone; the speed stays.
+# - **u8×u8**: all levels stay, the product takes a slower instruction.
+# - **first layer in float**: it is less than one percent of the MACs, as you counted in section 1.
+#
+# ## 6 · Bytes
+#
+# Four bytes become one. Is the file a quarter?
+
+# %%
+my_guess = ...  # bytes of the int8 file in percent of the float32 file
+
+# %%
+float_file = export.float_model(network).SerializeToString()
+int8_file = export.qdq_model(quantized).SerializeToString()
+
+reveal(my_guess, 100 * len(int8_file) / len(float_file), "%")
+print(f"{len(float_file):,} bytes become {len(int8_file):,}")
+print(f"codes and their metadata alone: {quantized.nbytes():,}")
+assert 0.25 < len(int8_file) / len(float_file) < 0.29
+
+# %% [markdown]
+# What did not shrink: biases (int32, as wide as before), a scale per output channel, and the graph, which QDQ form makes
+# longer. Small networks feel it. And compressed?
+
+# %%
+float_gzip, int8_gzip = len(gzip.compress(float_file)), len(gzip.compress(int8_file))
+print(f"gzip takes off {1 - float_gzip / len(float_file):.0%} of float32, {1 - int8_gzip / len(int8_file):.0%} of int8")
+assert int8_gzip / float_gzip < 0.29
+
+# %% [markdown]
+# Trained float32 weights hardly compress: their low bits are noise. The codes of int8 do a little, since small codes are
+# more frequent than large ones.
+#
+# ## 7 · Time, as a method
+#
+# First the prediction. No layer can be faster than its multiplications at the machine's peak, nor than its bytes at the
+# machine's bandwidth (the *roofline*). Measured here:
+
+# %% tags=["nbval-ignore-output"]
+ceilings = measure_ceilings()
+print(ceilings)
+ceiling = least_seconds(network.layers, ceilings, "float32", 64) / least_seconds(network.layers, ceilings, "int8", 64)
+print(f"so int8 can be at most {ceiling:.1f} times as fast as float32, on the same engine, one thread, batch 64")
+
+# %% [markdown]
+# What will it really be?
+
+# %%
+my_guess = ...  # times as fast as float32 on the same engine, batch 64
+
+# %% [markdown]
+# Then the measurement. On a machine that does other things too, two times taken one after the other differ by the
+# machine's mood. So: one thread; warm up; samples of at least five milliseconds; **pairs**, A then B, B then A; the ratio
+# within each pair; the median over 21 pairs, and the quartiles to show how sure it is.
+
+# %% tags=["nbval-ignore-output"]
+torch.set_num_threads(1)
+int8_engine = engines.OnnxRuntime(export.qdq_model(quantized))
+candidates = [
+    engines.Torch(model, "torch eager"),
+    engines.Torch(engines.folded_torch(model), "torch folded, channels last", channels_last=True),
+    engines.OnnxRuntime(export.float_model(network), "ONNX Runtime float32"),
+]
+
+
+def compare(candidate, int8, batch):
+    x = images[:batch]
+    return paired_ratio(lambda: candidate(x), lambda: int8(x))
+
+
+measured = {candidate.name: [compare(candidate, int8_engine, batch) for batch in (1, 64)] for candidate in candidates}
+for name, (one, many) in measured.items():
+    print(f"int8 against {name:28} batch 1 {one!s:22} batch 64 {many}")
+reveal(my_guess, measured["ONNX Runtime float32"][1].median, "times")
+
+# %% tags=["nbval-ignore-output"]
+# alt: Median time ratios with quartiles of three candidates against int8 at batch 1 and 64, with a line at 1 and a
+# dashed line at the roofline's bound. The same-engine ratio lies between the two lines.
+network_plots.ratios(measured, ("batch 1", "batch 64"), ceiling)
+
+# %% [markdown]
+# Three different questions hide in this figure. *Against the same engine*: that is what int8 gains. *Against torch*: most
+# of it is the engine, not the bits; who quotes this number as "the gain of int8" misleads. *Against the ceiling*: what is
+# left on the table.
+
+# %%
+same_engine = measured["ONNX Runtime float32"][1]
+assert same_engine.median > 1.2
+assert measured["torch eager"][1].median > same_engine.median
+
+# %% [markdown]
+# **Where int8 does not pay.** `tiny` has three convolutions and 24,000 weights. Guess again: how much does int8 gain
+# there, same engine, one image?
+
+# %%
+my_guess = ...
+
+# %% tags=["nbval-ignore-output"]
+tiny = fold("tiny", data.load_weights("tiny"))
+tiny_quantized = quantize_network(tiny, calibrate(tiny, calibration_images[:200], title=""), weight_bits=7)
+tiny_ratio = compare(
+    engines.OnnxRuntime(export.float_model(tiny)), engines.OnnxRuntime(export.qdq_model(tiny_quantized)), 1
+)
+reveal(my_guess, tiny_ratio.median, "times")
+print(f"tiny, batch 1: {tiny_ratio} · vgg32, batch 1: {measured['ONNX Runtime float32'][0]}")
+
+# %% [markdown]
+# The fewer multiplications there are, the more the rest counts: quantizing the input, one call per layer, pooling. A
+# network may be too small, a batch too short, or a layer too thin for int8 to matter. Measure before you promise.
+#
+# ## Where this goes wrong
+#
+# - **Scales taken before folding** (section 2): accuracy falls without any error message.
+# - **Trusting the simulation** (section 5): the machine has its own arithmetic. Compare integers, not only accuracies.
+# - **A ratio against another engine** (section 7): sold as the gain of int8, it is mostly the gain of the engine.
+#
+# ## Key points
+#
+# - Fold, calibrate, quantize, simulate, compute, execute: and compare after each step with the step before.
+# - Codes, int32 accumulators and one rounding rule decide every integer. With the engine's rule you get its integers.
+# - Per channel, eight bits cost this network about nothing: fewer than 1.5 % of its answers change at all.
+# - x86 without VNNI saturates u8×s8 at 16 bits; 7-bit weights, u8×u8 or a float first layer avoid it.
+# - The file is a quarter plus metadata. The speed is what pairs say on *your* machine, below the roofline.
+#
+# **Before you ship**: batch norm folded? scales from training data, preprocessed as in production? integers compared with
+# the engine? accuracy with its interval, paired? the CPU that it will run on tried? bytes and latency measured there?
+#
+# ## Sources
+#
+# Jacob et al. 2018, *Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference*.
+# ONNX operator specification, opset 21. ONNX Runtime, *Quantize ONNX Models*. Williams, Waterman and Patterson 2009,
+# *Roofline: An Insightful Visual Performance Model*. Wilson 1927; McNemar 1947. Xiao, Rasul and Vollgraf 2017,
+# *Fashion-MNIST*.

@@ -1,0 +1,80 @@
+"""Figures of whole networks: scales per layer, accuracies with intervals, time ratios. Style as in `plots`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.ticker import PercentFormatter
+
+from fewerbits.deploy.evaluation import Accuracy
+from fewerbits.deploy.timing import Ratio
+from fewerbits.network.quantized import QuantizedNetwork
+from fewerbits.teach.plots import BLACK, BLUE, LINES, MARKERS, ORANGE, VERMILLION, Figure, new_figure
+
+
+def scales(network: QuantizedNetwork, title: str = "Every scale of the network") -> Figure:
+    """The step of each activation, and of each output channel's weights, by layer (logarithmic axis)."""
+    figure, axes = new_figure(3.8)
+    names = [name for name in network.weights if name in network.weights]
+    for position, name in enumerate(names):
+        steps = np.atleast_1d(network.weights[name].scale)
+        label = "weights, one dot per channel" if position == 0 else None
+        axes.plot(np.full(len(steps), position), steps, ".", color=BLUE, alpha=0.5, markersize=5, label=label)
+        source = network.folded.layer(name).inputs[0]
+        step = float(network.activations[source].scale)
+        label = "activations that the layer reads" if position == 0 else None
+        axes.plot(position + 0.25, step, "s", color=VERMILLION, markersize=6, label=label)
+    axes.set(title=title, ylabel="scale s (step between levels)", yscale="log", xlabel="layer")
+    axes.set_xticks(range(len(names)), names)
+    axes.legend(loc="upper left", bbox_to_anchor=(0, 1.02), ncols=2)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high * 4)
+    return figure
+
+
+def accuracies(results: Mapping[str, Accuracy], title: str = "Accuracy with its 95 % interval") -> Figure:
+    """One dot with its interval per model, best read against the first one's interval (shaded)."""
+    figure, axes = new_figure(0.9 + 0.45 * len(results))
+    first = next(iter(results.values()))
+    axes.axvspan(first.low, first.high, color=ORANGE, alpha=0.2, linewidth=0)
+    for row, result in enumerate(results.values()):
+        spread = [[result.value - result.low], [result.high - result.value]]
+        axes.errorbar(result.value, row, xerr=spread, fmt="o", color=BLUE, capsize=4, markersize=6)
+    axes.set_yticks(range(len(results)), list(results))
+    axes.set(title=title, xlabel="share of right answers", ylim=(len(results) - 0.5, -0.5))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    return figure
+
+
+def ratios(
+    measured: Mapping[str, Sequence[Ratio]],
+    groups: Sequence[str],
+    ceiling: float,
+    title: str = "How much faster is int8?",
+) -> Figure:
+    """Median ratios with quartiles: one row per name, one marker per group; 1 and the ceiling as lines."""
+    figure, axes = new_figure(1.3 + 0.6 * len(measured))
+    for index, group in enumerate(groups):
+        offset = 0.22 * (index - (len(groups) - 1) / 2)
+        for row, series in enumerate(measured.values()):
+            ratio = series[index]
+            spread = [[ratio.median - ratio.lower_quartile], [ratio.upper_quartile - ratio.median]]
+            axes.errorbar(
+                ratio.median,
+                row + offset,
+                xerr=spread,
+                fmt=MARKERS[index],
+                color=LINES[index],
+                capsize=3,
+                markersize=6,
+                label=group if row == 0 else None,
+            )
+    axes.axvline(1, color=BLACK, linewidth=1)
+    axes.axvline(ceiling, color=ORANGE, linestyle="--", linewidth=1.5, label=f"roofline: {ceiling:.1f}×")
+    axes.set_yticks(range(len(measured)), list(measured))
+    axes.set(
+        title=title, xlabel="time of the candidate / time of int8", ylim=(len(measured) - 0.5, -0.5), xlim=(0, None)
+    )
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3 if len(measured) < 3 else -0.2), ncols=len(groups) + 1)
+    return figure
