@@ -118,18 +118,17 @@ def add_bias(accumulators: ArrayLike, bias: ArrayLike, axis: int = 1) -> NDArray
 def quantize_bias(bias: ArrayLike, s_x: ArrayLike, s_w: ArrayLike) -> NDArray[np.int32]:
     """Int32 codes of a float bias at the scale of the accumulators: rint(bias/(s_x·s_w)), zero point 0.
 
-    `bias` is (O,); `s_x` one positive scale, `s_w` one or (O,). Scales, their product and the quotient are float32
-    and ties go to even, as in ONNX QuantizeLinear and the quantizer of ONNX Runtime.
+    `bias` is (O,); `s_x` one positive scale, `s_w` one or (O,). The product of the scales is float32, as a model
+    stores it, the quotient float64, and ties go to even, as in the quantizer of ONNX Runtime.
     Raises ValueError for a scale that is not positive, a product that float32 cannot hold, shapes that do not fit,
     and a code outside int32.
     """
-    bias = valid.real_array(bias, "bias").astype(np.float32)
-    scale = bias_scale(s_x, s_w)
+    bias, scale = valid.real_array(bias, "bias").astype(np.float64), bias_scale(s_x, s_w)
     if bias.ndim != 1 or scale.shape not in ((), (1,), bias.shape):
         raise ValueError(f"bias has shape {bias.shape} and s_w {np.shape(s_w)}: needed are (O,) and () or (O,)")
     with np.errstate(over="ignore", under="ignore"):
         codes = np.rint(bias / scale)
-    outside = ~(np.abs(codes) < 2.0**31)
+    outside = (codes < INT32.min) | (codes > INT32.max)
     if outside.any():
         channel = int(np.argmax(outside))
         raise ValueError(
