@@ -21,7 +21,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from fewerbits.teach.build import WIDGET
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 BROWSER_FILES = (
@@ -105,14 +106,19 @@ def _shut_down(address: str, token: str) -> None:
 
 
 @contextmanager
-def browser_page(width: int = 1200, height: int = 1400) -> Iterator[Page]:
-    """An empty page, `width`×`height` CSS pixels, in a headless browser of its own."""
+def headless_browser() -> Iterator[Browser]:
+    """The installed browser, without a window."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=installed_browser(), args=list(BROWSER_OPTIONS))
         try:
-            yield browser.new_page(viewport={"width": width, "height": height})
+            yield browser
         finally:
             browser.close()
+
+
+def new_page(browser: Browser, width: int = 1200, height: int = 1400) -> Page:
+    """An empty page, `width`×`height` CSS pixels."""
+    return browser.new_page(viewport={"width": width, "height": height})
 
 
 class OpenNotebook:
@@ -129,7 +135,6 @@ class OpenNotebook:
 
     def run_all(self, timeout_seconds: float = 300) -> None:
         """Run All, and wait until the last cell has run (or one has failed) and the kernel is idle."""
-        self.page.set_default_timeout(timeout_seconds * 1000)
         self.page.evaluate("async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
         self.wait_until_idle(timeout_seconds)
 
@@ -166,19 +171,28 @@ class OpenNotebook:
                     found.append(f"cell {index} raises {output['ename']}: {output['evalue']}")
                 elif output.get("name") == "stderr":
                     found.append(f"cell {index} writes to stderr: {''.join(output['text'])}")
-        for text in self.page.locator(".jp-OutputArea-output").all_inner_texts():
-            if "Error displaying widget" in text or "Loading widget" in text:
-                found.append(f"a widget is not shown: {text}")
+            if any(WIDGET in output.get("data", {}) for output in cell.get("outputs", [])):
+                widgets = self._cell(index).locator(".jp-OutputArea .jupyter-widgets")
+                if not widgets.count() or widgets.locator("xpath=self::*[contains(@class, 'error')]").count():
+                    found.append(f"cell {index} does not show its widget: {self.shown(index)}")
         return found
 
     def figures(self, index: int) -> list[str]:
         """The addresses (data:...) of the images that the page shows in the outputs of a cell, widgets included."""
-        images = self.page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".jp-OutputArea img")
+        images = self._cell(index).locator(".jp-OutputArea img")
         return [str(images.nth(position).get_attribute("src")) for position in range(images.count())]
+
+    def shown(self, index: int) -> str:
+        """The text that the page shows below a cell."""
+        return "\n".join(self._cell(index).locator(".jp-OutputArea-output").all_inner_texts())
+
+    def slider_cells(self) -> list[int]:
+        """The cells that show a slider."""
+        return [index for index in range(len(self.cells())) if self._cell(index).locator(".widget-slider").count()]
 
     def move_slider(self, index: int, steps: int = 1) -> None:
         """Move the first slider of a cell by `steps` with the arrow keys, and wait for its effect."""
-        handle = self.page.locator(".jp-Notebook .jp-Cell").nth(index).locator(".widget-slider .noUi-handle").first
+        handle = self._cell(index).locator(".widget-slider .noUi-handle").first
         handle.scroll_into_view_if_needed()
         handle.focus()
         for _ in range(abs(steps)):
@@ -199,6 +213,9 @@ class OpenNotebook:
             outer.evaluate("element => element.scrollBy(0, element.clientHeight - 60)")
             if outer.evaluate("element => element.scrollTop") == before:
                 return taken
+
+    def _cell(self, index: int) -> Locator:
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(index)
 
     def _panel(self, statement: str) -> Any:
         """Run JavaScript with `panel`, the notebook's panel in JupyterLab's application, and return its value."""

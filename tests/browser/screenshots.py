@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.browser.lab import OpenNotebook, browser_page, installed_browser, jupyter_lab
+from tests.browser.lab import OpenNotebook, headless_browser, installed_browser, jupyter_lab, new_page
 
 
 def main() -> int:
@@ -28,8 +28,8 @@ def main() -> int:
         root, state = Path(folder) / "root", Path(folder) / "state"
         root.mkdir()
         shutil.copy(options.notebook, root)
-        with jupyter_lab(root, state) as address, browser_page(width=options.width) as page:
-            notebook = OpenNotebook(page, address, options.notebook.name)
+        with jupyter_lab(root, state) as address, headless_browser() as browser:
+            notebook = OpenNotebook(new_page(browser, options.width), address, options.notebook.name)
             if not options.as_stored:
                 notebook.run_all()
             for path in notebook.screenshots(options.out_dir, options.notebook.stem):

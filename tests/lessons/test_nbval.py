@@ -88,10 +88,8 @@ def test_figures_are_compared_and_by_the_plugin_only(tmp_path):
 @pytest.mark.slow
 def test_a_widget_may_draw_what_is_not_stored(tmp_path):
     """Its figure belongs to the page, and reaches nbval as an output of a tagged cell."""
-    cell = (
-        PLOT
-        + "import ipywidgets\nplt.close()\nipywidgets.interact(lambda bits: plt.plot([0, bits]) and plt.show(), bits=3)\nNone"
-    )
+    draw = "import ipywidgets\nplt.close()\nipywidgets.interact(lambda n: plt.plot([0, n]) and plt.show(), n=3)"
+    cell = f"{PLOT}{draw}\nNone"
     path = make(tmp_path / "widget.ipynb", cell, tags={0: ["nbval-ignore-output"]})
     assert run_nbval(path, ipython_folder=tmp_path).returncode == 0
 
