@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from fewerbits.teach.build import WIDGET
+from fewerbits.teach.exercises.folders import WORK_VARIABLE
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -63,6 +64,7 @@ def jupyter_lab(root: Path, state: Path) -> Iterator[str]:
         "JUPYTERLAB_SETTINGS_DIR": str(state / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(state / "workspaces"),
         "IPYTHONDIR": str(state / "ipython"),
+        WORK_VARIABLE: str(root),
         "JUPYTER_TOKEN": secrets.token_hex(16),
         "OMP_WAIT_POLICY": "PASSIVE",
     }

@@ -41,6 +41,8 @@ from nbformat import NotebookNode
 from PIL import Image
 from tqdm.auto import tqdm
 
+from fewerbits.teach.exercises.folders import WORK_VARIABLE
+
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGE = ROOT / "reference" / "fewerbits"
 LESSONS = ROOT / "notebooks"
@@ -124,10 +126,20 @@ def write(notebook: NotebookNode, path: Path) -> None:
     os.replace(unfinished, path)
 
 
-def kernel_environment(ipython_folder: str) -> dict[str, str]:
-    """The environment of a kernel: this process's, without the user's IPython profile and matplotlib backend."""
+def kernel_environment(folder: str) -> dict[str, str]:
+    """The environment of a kernel: this process's, without the user's matplotlib backend, IPython profile and solved
+    exercises. `folder`, empty, stands in for the folders of the last two."""
     environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
-    return environment | {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1", "IPYTHONDIR": ipython_folder, "JUPYTER_PLATFORM_DIRS": "1"}
+    return (
+        {WORK_VARIABLE: folder}
+        | environment
+        | {
+            "OMP_WAIT_POLICY": "PASSIVE",
+            "OPENBLAS_NUM_THREADS": "1",
+            "IPYTHONDIR": folder,
+            "JUPYTER_PLATFORM_DIRS": "1",
+        }
+    )
 
 
 def is_volatile(cell: NotebookNode) -> bool:
