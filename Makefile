@@ -27,7 +27,7 @@ quick: ready-test ## the fast part of the proof, under a minute
 	@$(RUN) -m pytest -n 2 --dist loadscope -m "not slow" $(ARGS)
 
 notebooks: ready-test ## build the lessons and exercises whose source changed
-	@$(RUN) -m fewerbits.teach.build $(ARGS)
+	@$(RUN) -m fewerbits.teach.build $(ARGS) && $(RUN) -m fewerbits.teach.exercises.build $(ARGS)
 
 verify: ready-test ## print the matrix: function × oracle × cases × mismatches
 	@$(RUN) -m tests.oracles $(ARGS)

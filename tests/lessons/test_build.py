@@ -126,6 +126,7 @@ def test_a_changed_source_runs_tagged_cells_afresh(built, tmp_path):
     assert load(target).cells[2].outputs != former.cells[2].outputs
 
 
+@pytest.mark.slow
 def test_the_fingerprint_depends_on_what_the_lesson_imports(built, tmp_path, monkeypatch):
     package = tmp_path / "fewerbits"
     for module in ("__init__", "tensor/__init__", "tensor/uniform", "tensor/rounding", "tensor/other"):
