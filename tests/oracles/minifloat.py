@@ -354,15 +354,27 @@ def round_to_onnxruntime_overflow() -> Pairs:
         yield round_to(values, format, overflow="native"), run_cast(values, format, saturate=False)
 
 
+def scaled_values(format: FloatFormat) -> NDArray[np.float32]:
+    """40 channels at scales of all magnitudes: values and midpoints of `format`, where the division decides, and
+    their neighbours; then a channel of zeros and one of denormals."""
+    rng = np.random.default_rng(1)
+    values = decode(np.arange(format.max_code + 1), format).astype(np.float64)
+    values = values if values.size <= 128 else rng.choice(values[values < 1e6], 128, replace=False)
+    values = np.concatenate([values, (np.sort(values)[1:] + np.sort(values)[:-1]) / 2])
+    limit = 40 if format is not BFLOAT16 else 0
+    x = (values * np.exp2(rng.uniform(-limit, limit, (40, 1)))).astype(np.float32)
+    x = np.concatenate([x, np.nextafter(x, np.float32(0)), np.nextafter(x, np.float32(np.inf))], axis=1)
+    x[3] = 0
+    x[4] = rng.integers(-1000, 1000, x.shape[1]) * 2.0**-149
+    return x * rng.choice(np.float32([-1, 1]), x.shape)
+
+
 @compare("MiniFloat.quantize and dequantize, scaled", "ml_dtypes", "per tensor and axis", requires=("ml_dtypes",))
 def scheme_ml_dtypes() -> Pairs:
     import ml_dtypes
 
-    rng = np.random.default_rng(1)
-    x = (rng.standard_normal((64, 500)) * np.exp2(rng.uniform(-40, 40, (64, 1)))).astype(np.float32)
-    x[3] = 0
-    x[4] *= np.float32(2**-120)
     for format in (E4M3FN, E5M2, E2M3, E3M2, E2M1, BFLOAT16):
+        x = scaled_values(format)
         dtype = getattr(ml_dtypes, ML_DTYPES[format.name])
         for axis in (None, 0):
             scheme = MiniFloat.fit(x, format, axis=axis)

@@ -232,6 +232,11 @@ def test_fit_maps_the_largest_magnitude_to_the_largest_value() -> None:
     assert fake_quantize(MiniFloat.fit(x, E2M1, axis=-1), x)[0] == pytest.approx([0, -4 * 5 / 6])
 
 
+def test_zeros_alone_have_the_scale_one() -> None:
+    assert MiniFloat.fit(np.zeros(3)).scale == 1
+    assert MiniFloat.fit([[0.0, 0.0], [0.0, 448.0]], axis=0).scale.tolist() == [1, 1]
+
+
 def test_scale_of_one_is_a_plain_cast() -> None:
     x = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
     assert (fake_quantize(MiniFloat(E4M3FN), x) == round_to(x, E4M3FN)).all()
