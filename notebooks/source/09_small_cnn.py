@@ -36,7 +36,7 @@ from fewerbits.network.quantized import calibrate, quantize_network
 from fewerbits.teach import network_plots, plots
 from fewerbits.teach.environment import describe_cpu
 from fewerbits.teach.predict import reveal
-from fewerbits.tensor.calibration import MinMax, Percentile
+from fewerbits.tensor.calibration import MinMax
 from fewerbits.tensor.uniform import Uniform
 
 plots.use_style()
@@ -45,9 +45,9 @@ threads = os.cpu_count()
 # %% [markdown]
 # ## 1 · The float model
 #
-# `vgg32` is small enough to know by heart: six 3×3 convolutions, each followed by batch norm and ReLU, two max poolings,
-# an average over each channel, one linear layer. It was trained on the 60,000 training images
-# (`python -m fewerbits.network.train vgg32` does it again, in 20 to 40 minutes).
+# `vgg32` is small enough to know by heart: six 3×3 convolutions, each followed by batch norm and ReLU, two max
+# poolings, an average over each channel, one linear layer. It was trained on the 60,000 training images (`python -m
+# fewerbits.network.train vgg32` does it again, in 20 to 40 minutes).
 
 # %%
 weights = data.load_weights("vgg32")
@@ -80,7 +80,8 @@ assert 28e6 < total < 30e6
 #
 # At inference, batch norm multiplies each channel by a constant and adds another. A convolution can do both itself:
 #
-# $$ w' = w\,\frac{\gamma}{\sqrt{\sigma^2+\varepsilon}}, \qquad b' = \beta - \mu\,\frac{\gamma}{\sqrt{\sigma^2+\varepsilon}}. $$
+# $$ w' = w\,\frac{\gamma}{\sqrt{\sigma^2+\varepsilon}}, \qquad
+#    b' = \beta - \mu\,\frac{\gamma}{\sqrt{\sigma^2+\varepsilon}}. $$
 #
 # Folding changes the formula and not the function. That is a claim, so check it:
 
@@ -157,7 +158,7 @@ assert np.array_equal(quantized.activations["image"].quantize(images[:100]).rave
 
 # %%
 # alt: Scales by layer on a logarithmic axis. The scales of weights, one dot per output channel, spread over a factor
-# of three to ten within each layer; the scale of the activations that each layer reads is one square.
+# of three to twenty within each layer; the scale of the activations that each layer reads is one square.
 network_plots.scales(quantized)
 
 # %% [markdown]
@@ -215,9 +216,9 @@ operators = [node.op_type for node in int8_model.graph.node]
 print({name: operators.count(name) for name in sorted(set(operators))})
 
 # %% [markdown]
-# `expose_codes` makes every tensor of codes an output of the model, so that the engine shows its integers. On a CPU that
-# multiplies uint8 by int8 exactly, all of them should be ours. (Section 5 is about the CPUs that do not; there we use
-# 7-bit weights from now on.)
+# `expose_codes` makes every tensor of codes an output of the model, so that the engine shows its integers. On a CPU
+# that multiplies uint8 by int8 exactly, all of them should be ours. (Section 5 is about the CPUs that do not; there
+# we use 7-bit weights from now on.)
 
 # %%
 if engines.engine_saturates():
@@ -259,13 +260,13 @@ assert mcnemar(answers["float32"], answers["int8 executed"], test.labels).p_valu
 network_plots.accuracies(results)
 
 # %% [markdown]
-# Each interval is about one point wide. A difference of 0.1 points between two models says nothing by itself; the paired
-# test is what decides.
+# Each interval is about one point wide. A difference of 0.1 points between two models says nothing by itself; the
+# paired test is what decides.
 #
 # ## 5 · The kernel trap
 #
-# On x86 CPUs without the VNNI instructions, the fast way to multiply uint8 by int8 is `vpmaddubsw`. It adds two products
-# and stores the sum in **16 bits, saturated**. What does it make of [255, 255]·[127, 127]?
+# On x86 CPUs without the VNNI instructions, the fast way to multiply uint8 by int8 is `vpmaddubsw`. It adds two
+# products and stores the sum in **16 bits, saturated**. What does it make of [255, 255]·[127, 127]?
 
 # %%
 my_guess = ...
@@ -365,17 +366,17 @@ print(f"codes and their metadata alone: {quantized.nbytes():,}")
 assert 0.25 < len(int8_file) / len(float_file) < 0.29
 
 # %% [markdown]
-# What did not shrink: biases (int32, as wide as before), a scale per output channel, and the graph, which QDQ form makes
-# longer. Small networks feel it. And compressed?
+# What did not shrink: biases (int32, as wide as before), a scale per output channel, and the graph, which QDQ form
+# makes longer. Small networks feel it. And compressed?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 float_gzip, int8_gzip = len(gzip.compress(float_file)), len(gzip.compress(int8_file))
 print(f"gzip takes off {1 - float_gzip / len(float_file):.0%} of float32, {1 - int8_gzip / len(int8_file):.0%} of int8")
 assert int8_gzip / float_gzip < 0.29
 
 # %% [markdown]
-# Trained float32 weights hardly compress: their low bits are noise. The codes of int8 do a little, since small codes are
-# more frequent than large ones.
+# Trained float32 weights hardly compress: their low bits are noise. The codes of int8 do a little, since small codes
+# are more frequent than large ones.
 #
 # ## 7 · Time, as a method
 #
@@ -396,8 +397,8 @@ my_guess = ...  # times as fast as float32 on the same engine, batch 64
 
 # %% [markdown]
 # Then the measurement. On a machine that does other things too, two times taken one after the other differ by the
-# machine's mood. So: one thread; warm up; samples of at least five milliseconds; **pairs**, A then B, B then A; the ratio
-# within each pair; the median over 21 pairs, and the quartiles to show how sure it is.
+# machine's mood. So: one thread; warm up; samples of at least five milliseconds; **pairs**, A then B, B then A; the
+# ratio within each pair; the median over 21 pairs, and the quartiles to show how sure it is.
 
 # %% tags=["nbval-ignore-output"]
 torch.set_num_threads(1)
@@ -425,9 +426,9 @@ reveal(my_guess, measured["ONNX Runtime float32"][1].median, "times")
 network_plots.ratios(measured, ("batch 1", "batch 64"), ceiling)
 
 # %% [markdown]
-# Three different questions hide in this figure. *Against the same engine*: that is what int8 gains. *Against torch*: most
-# of it is the engine, not the bits; who quotes this number as "the gain of int8" misleads. *Against the ceiling*: what is
-# left on the table.
+# Three different questions hide in this figure. *Against the same engine*: that is what int8 gains. *Against torch*:
+# most of it is the engine, not the bits; who quotes this number as "the gain of int8" misleads. *Against the
+# ceiling*: what is left on the table.
 
 # %%
 same_engine = measured["ONNX Runtime float32"][1]
@@ -468,8 +469,9 @@ print(f"tiny, batch 1: {tiny_ratio} · vgg32, batch 1: {measured['ONNX Runtime f
 # - x86 without VNNI saturates u8×s8 at 16 bits; 7-bit weights, u8×u8 or a float first layer avoid it.
 # - The file is a quarter plus metadata. The speed is what pairs say on *your* machine, below the roofline.
 #
-# **Before you ship**: batch norm folded? scales from training data, preprocessed as in production? integers compared with
-# the engine? accuracy with its interval, paired? the CPU that it will run on tried? bytes and latency measured there?
+# **Before you ship**: batch norm folded? scales from training data, preprocessed as in production? integers compared
+# with the engine? accuracy with its interval, paired? the CPU that it will run on tried? bytes and latency measured
+# there?
 #
 # ## Sources
 #
