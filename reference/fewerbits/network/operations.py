@@ -53,13 +53,10 @@ def average_pool2d(
     """Codes of the mean under each window of (N, C, H, W); padding does not count (count_include_pad = 0).
 
     QLinearAveragePool's rule: float32 sum of s_x·(q − z_x) in row order, divided by the count and by s_y, z_y added
-    before rounding half to even. Raises ValueError/TypeError as the schemes do, and for a padding as large as the
-    kernel (an empty window).
+    before rounding half to even.
     """
     array = _as_codes(codes, "codes", 4)
     _per_tensor(x_scheme, "x_scheme"), _per_tensor(y_scheme, "y_scheme")
-    if np.max(padding) >= kernel:
-        raise ValueError(f"padding={padding!r} is not accepted with kernel={kernel}: a window would hold no code")
     inside = np.ones((1, 1, *array.shape[2:]), np.float32)
     count = sum(_shifted_windows(inside, kernel, stride, padding, 0))
     total = sum(_shifted_windows(x_scheme.dequantize(array), kernel, stride, padding, 0))
@@ -156,6 +153,8 @@ def _shifted_windows(
     kernel = valid.integer(kernel, "kernel", 1)
     stride = kernel if stride is None else valid.integer(stride, "stride", 1)
     (top, left, bottom, right), size = window_geometry(x.shape[2:], (kernel, kernel), stride, padding)
+    if max(top, left, bottom, right) >= kernel:
+        raise ValueError(f"padding={padding!r} is not accepted with kernel={kernel}: a window could hold no code")
     if top + left + bottom + right:
         x = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=fill)
     height, width = (stride * (length - 1) + 1 for length in size)

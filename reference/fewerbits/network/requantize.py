@@ -3,8 +3,8 @@
 Engines agree on the formula and differ in its rounding, so the rule has a name:
 
 - "float32": rint(float32(acc)·float32(m)), ties to even. ONNX Runtime and XNNPACK's float kernels.
-- "gemmlowp": m = M0·2⁻ⁿ in fixed point, a rounding doubling high multiply and then a rounding shift: two roundings
-  (Jacob et al. 2018, section 2.2). TensorFlow Lite's reference kernels.
+- "gemmlowp": m = M0·2⁻ⁿ in fixed point (Jacob et al. 2018, section 2.2), two roundings: a doubling high multiply
+  whose ties go up, then a shift whose ties go away from zero. TensorFlow Lite's reference kernels.
 - "single_half_away": the same M0 and n, one rounding, ties away from zero.
 - "half_up": the same M0 and n, one rounding, ties toward +∞. TensorFlow Lite with TFLITE_SINGLE_ROUNDING.
 """
@@ -81,7 +81,7 @@ def scale_by_fixed_point(
     M0 = valid.integer_codes(M0, 0, INT32.max, "M0").astype(np.int64)
     shift = valid.integer_codes(shift, -31, 30, "shift").astype(np.int64)
     if rule == "gemmlowp":
-        wide <<= np.maximum(shift, 0)
+        wide = wide << np.maximum(shift, 0)
         if wide.min() < INT32.min or wide.max() > INT32.max:
             raise ValueError(f"accumulators shifted left by shift={shift.max()} leave int32: use a smaller multiplier")
         high = (wide * M0 + 2**30) >> 31
@@ -113,6 +113,8 @@ def requantize(
     rule = valid.one_of(rule, "rule", RULES)
     acc = valid.integer_codes(accumulators, INT32.min, INT32.max, "accumulators")
     qmin, qmax = valid.integer(qmin, "qmin", -(2**15), 2**16 - 1), valid.integer(qmax, "qmax", -(2**15), 2**16 - 1)
+    if qmin > qmax:
+        raise ValueError(f"qmin={qmin} exceeds qmax={qmax}: codes need a range")
     zero_point = valid.integer(zero_point, "zero_point", qmin, qmax)
     scale = _per_channel(multiplier, acc.shape, axis)  # (C, 1) or (1, 1)
     codes = np.empty(acc.shape, _code_dtype(qmin, qmax, dtype))
