@@ -151,3 +151,9 @@ def test_error_is_at_most_half_a_step_but_for_the_clipped_side_of_q4_0(x: np.nda
         float16_error = 2.0**-11 * np.abs(x).max() * (3 if scheme is Q4_1 else 1)
         bound = steps * np.abs(fitted.scale).max() + 1.01 * float16_error + 127 * 2.0**-25
         assert np.abs(fake_quantize(fitted, x).astype(np.float64) - x).max() <= bound
+
+
+def test_q4_0_rounds_to_the_nearest_code() -> None:
+    x = np.zeros(32, np.float32)
+    x[:4] = -8, 0.6, -0.6, 0.4  # the scale is 1
+    np.testing.assert_array_equal(Q4_0.fit(x).quantize(x)[:4], [-8, 1, -1, 0])

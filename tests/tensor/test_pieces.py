@@ -8,7 +8,8 @@ from fewerbits.tensor.pieces import as_groups, cuts
 
 
 @pytest.mark.parametrize(
-    "shape", [(), (1,), (7,), (100,), (101,), (3, 70), (70, 3), (250, 2, 3), (5, 1, 300, 2), (2, 3, 4), (1, 1, 1)]
+    "shape",
+    [(), (1,), (7,), (100,), (101,), (3, 70), (70, 3), (250, 2, 3), (5, 1, 300, 2), (2, 3, 4), (1, 1, 1), (5, 150)],
 )
 def test_cuts_visit_each_value_once(shape: tuple[int, ...]) -> None:
     visits = np.zeros(shape, int)

@@ -94,10 +94,18 @@ def test_a_fused_multiply_add_rounds_the_exact_sum_once() -> None:
             assert error <= abs(Fraction(float(neighbour)) - exact)
 
 
-def test_a_sum_that_float64_rounds_to_a_tie_is_still_rounded_once() -> None:
-    """Found by search: x·y + z is just above a tie of float32, and exactly on it once float64 has rounded it."""
-    x, y, z = np.float32(0.34710458), np.float32(1) / np.float32(0.69419855), 128
-    assert np.float32(np.float64(x) * np.float64(y) + z) == np.float32(128.5)
-    assert fused_multiply_add(np.array([x]), np.array([y]), np.array([z])) == np.nextafter(
-        np.float32(128.5), np.float32(129)
-    )
+@pytest.mark.parametrize(
+    ("value", "scale", "integer", "expected"),
+    [(0.34710458, 0.69419855, 128, 128.50001525878906), (0.92435795, 1.848744, 201, 201.49998474121094)],
+    ids=["just above", "just below"],
+)
+def test_a_sum_that_float64_rounds_to_a_tie_is_still_rounded_once(
+    value: float, scale: float, integer: int, expected: float
+) -> None:
+    """Found by search: x·y + z lies beside a tie of float32, and exactly on it once float64 has rounded it."""
+    x, y, z = np.float32(value), np.float32(1) / np.float32(scale), integer
+    exact = Fraction(float(x)) * Fraction(float(y)) + z
+    twice = np.float32(np.float64(x) * np.float64(y) + z)
+    once = fused_multiply_add(np.array([x]), np.array([y]), np.array([z]))[0]
+    assert once == expected
+    assert abs(Fraction(float(once)) - exact) < abs(Fraction(float(twice)) - exact)

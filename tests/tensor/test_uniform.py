@@ -329,6 +329,12 @@ def test_what_is_not_finite_is_found_anywhere(value: float, where: int) -> None:
         scheme.quantize(x)
 
 
+def test_one_bad_value_among_small_ones_is_found() -> None:
+    for value in (np.nan, np.inf):
+        with pytest.raises(ValueError, match=f"x holds {value}"):
+            Uniform(np.float32(1), 0).quantize(np.array([1, value, 2], np.float32))
+
+
 def test_integers_of_any_size_are_values() -> None:
     scheme = Uniform(np.float32(2), 0)
     np.testing.assert_array_equal(scheme.quantize([-300, 6, 2**40]), [-128, 3, 127])
