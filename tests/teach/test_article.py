@@ -39,6 +39,7 @@ def test_the_repaired_uniform_function_stays_in_its_bits_and_comes_back_within_h
     assert np.abs(codes).max() == largest
     assert codes.dtype == np.int8
     step = np.abs(X).max() / largest
+    assert scheme.quantize(-2 * np.abs(X).max()) == -largest
     assert np.abs(scheme.dequantize(codes) - X).max() <= step / 2 + 2 * np.abs(X).max() * 2.0**-24
 
 

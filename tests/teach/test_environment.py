@@ -30,6 +30,7 @@ hw.optional.arm.FEAT_I8MM: 1
 hw.optional.arm.FEAT_SME: 0
 hw.optional.avx2_0: 0
 """
+APPLE_M1_SYSCTL = APPLE_SYSCTL.replace("M2", "M1").replace("FEAT_I8MM: 1", "FEAT_I8MM: 0")
 INTEL_SYSCTL = """machdep.cpu.brand_string: Intel(R) Core(TM) i5-1038NG7 CPU @ 2.00GHz
 machdep.cpu.features: FPU SSE4.2 FMA AVX1.0
 machdep.cpu.leaf7_features: BMI2 AVX2 AVX512F AVX512VNNI
@@ -56,6 +57,7 @@ def test_linux_on_arm_names_the_part_where_there_is_no_model_name():
 def test_macos_lists_apple_features_one_by_one_and_intel_features_as_words():
     apple, intel = environment.facts_of_sysctl(APPLE_SYSCTL), environment.facts_of_sysctl(INTEL_SYSCTL)
     assert (apple["model"], sets_of(apple)) == ("Apple M2", ("Arm dotprod", "Arm i8mm"))
+    assert sets_of(environment.facts_of_sysctl(APPLE_M1_SYSCTL)) == ("Arm dotprod",)
     assert sets_of(intel) == ("AVX2", "AVX-512", "AVX512-VNNI")
 
 

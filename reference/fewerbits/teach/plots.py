@@ -140,7 +140,7 @@ def triptych(x: ArrayLike, scheme: Scheme, title: str = "Original, quantized, er
     figure, axes = new_figure(_map_height(original, 3), columns=3)
     limits = (float(original.min()), float(original.max()))
     error = restored - original
-    largest = float(np.abs(error).max()) or 1.0
+    largest = float(np.abs(error).max())
     suffix = f" ({unit})" if unit else ""
     _map(axes[0], original, f"original x{suffix}", limits)
     values = _map(axes[1], restored, f"quantized x̂{suffix}", limits)
