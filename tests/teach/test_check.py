@@ -121,6 +121,59 @@ def test_axes_of_length_one_do_not_matter_for_scales():
     )
 
 
+def test_any_positive_number_is_a_scale_of_zeros_but_not_infinity():
+    def with_scale_of_zeros(scale):
+        return lambda x, bits: np.abs(x).max() / (2 ** (bits - 1) - 1) or scale
+
+    for scale in (1, 1e-8, 3e30):
+        text_of(with_scale_of_zeros(scale), check.symmetric_scale, PASSED)
+    for scale in (np.inf, -1, np.nan):
+        assert "any positive number" in text_of(with_scale_of_zeros(scale), check.symmetric_scale)
+
+
+def _stored(weights, bits=5):
+    rows = weights.reshape(len(weights), -1)
+    scale = np.abs(rows).max(axis=1, keepdims=True) / (2 ** (bits - 1) - 1)
+    return np.rint(rows / scale), scale, bits
+
+
+def _with_code(weights, code):
+    codes, scale, bits = _stored(weights)
+    codes[0, 0] = code
+    return codes, scale, bits
+
+
+@pytest.mark.parametrize(
+    ("store", "words"),
+    [
+        (lambda weights: (_stored(weights)[0][:1], *_stored(weights)[1:]), "codes * scale must give 9216 values"),
+        (lambda weights: (_stored(weights)[0], np.ones(7), 5), "the shapes are (32, 288) and (7,)"),
+        (lambda weights: (*_stored(weights)[:2], 5.5), "bits must be one whole number from 1 to 16; it is 5.5"),
+        (lambda weights: (*_stored(weights)[:2], [5, 5]), "bits must be one whole number"),
+        (lambda weights: _with_code(weights, 16), "hold the whole numbers -16..15; the codes are -15..16"),
+        (lambda weights: _with_code(weights, -17), "hold the whole numbers -16..15; the codes are -17..15"),
+        (lambda weights: _with_code(weights, 0.5), "hold the whole numbers"),
+        (lambda weights: _stored(weights, 6), "6.11 bits per weight: 6 for the codes and 0.11 for 32 scales"),
+        (lambda weights: _stored(weights, 4), "the SQNR is 15.3 dB: at least 20 dB"),
+        (lambda weights: (_stored(weights)[0] * 0, *_stored(weights)[1:]), "the SQNR is 0.0 dB"),
+    ],
+    ids=[
+        "too few",
+        "no broadcast",
+        "half bits",
+        "two bits",
+        "too high",
+        "too low",
+        "fraction",
+        "large",
+        "bad",
+        "zeros",
+    ],
+)
+def test_what_is_stored_must_decode_fit_and_be_small_and_good(store, words):
+    assert words in text_of(store, check.store)
+
+
 # What goes wrong
 
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from fewerbits.teach.check.task import Between, Output, Probe, Task
 from fewerbits.teach.check.uniform.values import (
-    ANY_POSITIVE,
     nearest_codes,
     right_affine_parameters,
     right_symmetric_scale,
@@ -24,7 +23,7 @@ def _quantize_per_channel(weights: Array, bits: int) -> tuple[Between, Between]:
     codes, scales = [], []
     for channel in weights:
         scale = right_symmetric_scale(channel, bits)
-        codes.append(nearest_codes(channel, 1.0 if scale is ANY_POSITIVE else scale.low, 0, -largest, largest))
+        codes.append(nearest_codes(channel, scale.low, 0, -largest, largest))
         scales.append(scale)
     return Between(*(np.stack(ends) for ends in zip(*codes))), Between(*(np.array(ends) for ends in zip(*scales)))
 
