@@ -338,6 +338,12 @@ def test_a_notebook_shows_the_overview(work, capsys):
     assert capsys.readouterr().out == overview() + "\n"
 
 
+def test_who_works_in_the_original_is_told(work, monkeypatch, capsys):
+    monkeypatch.chdir(EXERCISES)
+    exercises.show_progress()
+    assert "is the original, where nothing is remembered" in capsys.readouterr().out
+
+
 def test_tasks_are_read_from_the_checks_in_the_notebook(course):
     exercise = read(course / "07_count.ipynb")
     assert exercise is not None

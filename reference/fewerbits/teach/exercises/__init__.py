@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from fewerbits.teach.exercises.folders import EXERCISES
 from fewerbits.teach.exercises.progress import overview
 
 __all__ = ["overview", "show_progress"]
@@ -14,3 +17,5 @@ __all__ = ["overview", "show_progress"]
 def show_progress(chapter: str = "") -> None:
     """Print which exercises are solved, chapter by chapter or of one chapter, such as "02_uniform"."""
     print(overview(chapter))
+    if Path.cwd().is_relative_to(EXERCISES):
+        print("This notebook is the original, where nothing is remembered. Your own copies are in work/.")
