@@ -26,6 +26,7 @@ from fewerbits import data
 from fewerbits.network.folding import fold
 from fewerbits.teach import plots, widgets
 from fewerbits.teach.predict import reveal
+from fewerbits.tensor import metrics
 from fewerbits.tensor.scheme import bits_per_value, fake_quantize
 from fewerbits.tensor.uniform import Uniform
 
@@ -124,7 +125,8 @@ assert np.array_equal(codes, codes_of_another_tensor)
 #    q = \mathrm{clip}\!\left(\mathrm{round}\!\left(\frac{x}{s}\right),\, q_\min,\, q_\max\right), \qquad
 #    \hat x = s\,q. $$
 #
-# x̂ ("x hat") is what comes back. This is **symmetric** quantization: x and −x get opposite codes.
+# x̂ ("x hat") is what comes back. This is **symmetric** quantization: x and −x get opposite codes. (A tensor of zeros
+# would get s = 0, and 0/0. Any positive scale serves it; `Uniform`, which you meet below, takes 1.)
 
 
 # %%
@@ -358,7 +360,8 @@ print(f"holds for all {len(middles)} middles; the extra term is at most {roundin
 # ## 6 · One bit, 6.02 decibels
 #
 # One number for the damage done to a whole tensor: the **signal-to-quantization-noise ratio**, the power of the signal
-# over the power of the error, in decibels (dB). 10 dB more mean a tenth of the error power.
+# over the power of the error, in decibels (dB). 10 dB more mean a tenth of the error power. (The course's own is
+# `metrics.sqnr`.)
 
 
 # %%
@@ -366,6 +369,8 @@ def sqnr_db(x, restored):
     error = restored.astype(np.float64) - x
     return 10 * np.log10(np.mean(np.square(x, dtype=np.float64)) / np.mean(error**2))
 
+
+assert np.isclose(sqnr_db(x, fake_quantize(three_bits, x)), metrics.sqnr(x, fake_quantize(three_bits, x)))
 
 # %% [markdown]
 # One more bit halves the step. How many dB does that gain?

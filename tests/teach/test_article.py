@@ -77,6 +77,22 @@ def test_the_published_logarithm_does_not_honour_its_bits():
     assert len(np.unique(article.logarithmic_quantization(np.geomspace(0.003, 1, 1000), 8))) == 2
 
 
+def test_the_repaired_logarithm_keeps_signs_and_zeros_and_its_bits():
+    x = np.concatenate([X, [0.0]]).astype(np.float32)
+    codes, scheme = article.repaired_logarithmic_quantization(x, 6)
+    restored = scheme.dequantize(codes)
+    assert restored[-1] == 0
+    assert np.array_equal(np.sign(restored), np.sign(x))
+    assert len(np.unique(codes)) <= 2**6
+
+
+def test_the_repaired_logarithm_errs_by_at_most_half_an_octave():
+    # 2^5 − 1 = 31 levels per sign reach 2^30 below the peak, further than any of these values.
+    x = (np.geomspace(1e-6, 1, 1000) * np.resize([1, -1], 1000)).astype(np.float32)
+    restored = article.repaired_logarithmic_quantization(x, 6).dequantize()
+    assert np.abs(np.log2(restored / x)).max() <= 0.5 + 1e-6
+
+
 def test_the_published_mixed_precision_rounds_one_tensor_twice():
     weights, activations = article.mixed_precision_quantization(X, 4, 8)
     assert np.array_equal(weights, article.uniform_quantization(X, 4))

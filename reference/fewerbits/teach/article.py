@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fewerbits.tensor.logarithmic import Logarithmic
 from fewerbits.tensor.scheme import Scheme
 from fewerbits.tensor.uniform import Uniform
 
@@ -48,6 +49,12 @@ def logarithmic_quantization(x: NDArray[Any], num_bits: int) -> NDArray[Any]:
     # Quantize the values
     q = np.round(np.log(np.abs(x)) / np.log(s))
     return q  # noqa: RET504  quoted as published
+
+
+def repaired_logarithmic_quantization(x: ArrayLike, num_bits: int) -> Quantized:
+    """A sign, a code for zero and powers of two below the largest magnitude: every error is relative."""
+    scheme = Logarithmic.fit(x, num_bits)
+    return Quantized(scheme.quantize(x), scheme)
 
 
 def mixed_precision_quantization(
