@@ -7,15 +7,12 @@ values lets each step divide and conquer, in O(n·log n) instead of O(n²) (Wu 1
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fewerbits.tensor import validation as valid
-
-# Up to so many ranges at a time, a slice of each is faster than one gathered array (measured).
-FEW_RANGES = 32
 
 
 class Clusters(NamedTuple):
@@ -28,18 +25,16 @@ class Clusters(NamedTuple):
 def k_means(x: ArrayLike, levels: int) -> Clusters:
     """The clustering of all values of `x` in `levels` clusters with the smallest possible cost.
 
-    With fewer distinct values than `levels`, each is a level. 1e5 values in 16 clusters take a second or less, and
-    time grows as n·log n·levels; `lloyd` is far faster and not exact. Raises ValueError/TypeError for NaN, infinity,
-    empty or non-real `x`, and `levels` outside 1..65536.
+    With fewer distinct values than `levels`, each is a level. 1e5 values in 16 clusters take a quarter of a second;
+    time grows as n·log n·levels. In float64 the optimum is found to 1e-9 of its cost whatever outliers there are, but
+    not where clumps lie a million times their own width apart: squares of such distances take all digits.
+    Raises ValueError/TypeError for NaN, infinity, empty or non-real `x`, and `levels` outside 1..65536.
     """
     count = valid.integer(levels, "levels", 1, 65536)
     values, weights = np.unique(valid.real_array(x).astype(np.float64, copy=False), return_counts=True)
     if values.size <= count:
         return Clusters(values, 0.0)
-    mass = np.concatenate(([0.0], np.cumsum(weights)))
-    total = np.concatenate(([0.0], np.cumsum(weights * _normalized(values, values))))
-    boundaries = _best_boundaries(mass, total, count)
-    return _clusters(values, weights, boundaries)
+    return _clusters(values, weights, _best_boundaries(_sums(values, weights), count))
 
 
 def lloyd(x: ArrayLike, levels: ArrayLike, iterations: int = 1000) -> Clusters:
@@ -81,18 +76,41 @@ def _clusters(values: NDArray[np.float64], weights: NDArray[np.int64], boundarie
     return Clusters(means, cost)
 
 
-def _best_boundaries(mass: NDArray[np.float64], total: NDArray[np.float64], count: int) -> NDArray[np.intp]:
-    """Boundaries (count + 1,) of the cheapest clustering, from cumulative weights and weighted sums.
+class _Sums(NamedTuple):
+    """Cumulative sums over sorted values, of the weights, of the values and of their squares: n + 1 each.
 
-    The cost is Σx² − Σ over clusters of (sum)²/(weight). The gain, the second term, is maximised: gain[i] is that of
-    the first i values in the clusters so far.
+    Values are shifted so that their median is zero, and the sums start there, in both directions: thus the sums over a
+    cluster, which are differences, do not lose the digits that far outliers would take.
     """
-    size = mass.size - 1
+
+    weight: NDArray[np.float64]
+    value: NDArray[np.float64]
+    square: NDArray[np.float64]
+
+
+def _sums(values: NDArray[np.float64], weights: NDArray[np.int64]) -> _Sums:
+    middle = int(np.searchsorted(np.cumsum(weights), weights.sum() / 2))
+    scale = max(values[-1] / 2, -values[0] / 2)
+    shifted = values / scale - values[middle] / scale
+
+    def outward(terms: NDArray[Any]) -> NDArray[np.float64]:
+        return np.concatenate((-np.cumsum(terms[:middle][::-1])[::-1], [0.0], np.cumsum(terms[middle:])))
+
+    return _Sums(outward(weights), outward(weights * shifted), outward(weights * shifted**2))
+
+
+def _best_boundaries(sums: _Sums, count: int) -> NDArray[np.intp]:
+    """Boundaries (count + 1,) of the cheapest clustering.
+
+    The cost is Σx² − Σ over clusters of (sum)²/(weight). The gain, the second term, is maximised: gain[i] is the
+    largest of the first i values in the clusters so far (plus Σx² up to the first value, which is constant).
+    """
+    size = sums.weight.size - 1
     gain = np.full(size + 1, -np.inf)
-    gain[1:] = total[1:] ** 2 / mass[1:]
+    gain[1:] = sums.square[0] + (sums.value[1:] - sums.value[0]) ** 2 / (sums.weight[1:] - sums.weight[0])
     choices = []
     for clusters in range(2, count + 1):
-        gain, choice = _with_one_more(gain, mass, total, clusters, last=clusters == count)
+        gain, choice = _with_one_more(gain, sums, clusters, last=clusters == count)
         choices.append(choice)
     boundaries = [size]
     for choice in reversed(choices):
@@ -101,55 +119,65 @@ def _best_boundaries(mass: NDArray[np.float64], total: NDArray[np.float64], coun
 
 
 def _with_one_more(
-    gain: NDArray[np.float64], mass: NDArray[np.float64], total: NDArray[np.float64], clusters: int, last: bool
+    gain: NDArray[np.float64], sums: _Sums, clusters: int, last: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """(gain, best start of the last cluster) of the first i values in `clusters` clusters, for each i.
 
-    The best start never decreases with i. So first the middle i is solved, then the middles of both halves between the
-    starts found, and so on. When it is the `last` cluster, only i = size is needed.
+    The best start never decreases with i. So the last i is solved, then the middle one, then the middles of both
+    halves between the starts found, and so on. When it is the `last` cluster, only the last i is needed.
     """
     size = gain.size - 1
     best, start = np.full(size + 1, -np.inf), np.zeros(size + 1, np.int32)
-    ends = np.array([size])
-    _solve(ends, np.array([clusters - 1]), ends - 1, gain, mass, total, best, start)
+    everything = np.array([size]), np.array([clusters - 1, size - 1])
+    best[size:], start[size:] = _best_starts(*everything, gain, sums)
     stride = 1 if last else 1 << (size - clusters).bit_length()
     while stride > 1:
-        ends = np.arange(size - stride // 2, clusters - 1, -stride)
-        lower = ends - stride // 2
-        first = np.where(lower >= clusters, start[np.maximum(lower, 0)], clusters - 1)
-        _solve(ends, first, np.minimum(start[ends + stride // 2], ends - 1), gain, mass, total, best, start)
+        ends = np.arange(size - stride // 2, clusters - 1, -stride)[::-1]
+        if ends.size:
+            limits = np.append(start[np.maximum(ends - stride // 2, 0)], start[ends[-1] + stride // 2])
+            best[ends], start[ends] = _best_starts(ends, np.maximum(limits, clusters - 1), gain, sums)
         stride //= 2
     return best, start
 
 
-def _solve(
-    ends: NDArray[np.intp],
-    first: NDArray[np.intp],
-    final: NDArray[np.intp],
-    gain: NDArray[np.float64],
-    mass: NDArray[np.float64],
-    total: NDArray[np.float64],
-    best: NDArray[np.float64],
-    start: NDArray[np.int32],
-) -> None:
-    """Write to `best` and `start` the best of the starts first..final of the last cluster, for each of `ends`."""
-    if ends.size <= FEW_RANGES:
-        for end, low, high in zip(ends, first, final + 1):
-            gains = total[end] - total[low:high]
-            gains *= gains
-            gains /= mass[end] - mass[low:high]
-            gains += gain[low:high]
-            choice = gains.argmax()
-            best[end], start[end] = gains[choice], low + choice
-        return
-    lengths = final - first + 1
-    offsets = np.concatenate(([0], np.cumsum(lengths)[:-1]))
-    starts = np.arange(lengths.sum()) + np.repeat(first - offsets, lengths)
-    gains = np.repeat(total[ends], lengths)
-    gains -= total[starts]
-    gains *= gains
-    gains /= np.repeat(mass[ends], lengths) - mass[starts]
-    gains += gain[starts]
-    best[ends] = np.maximum.reduceat(gains, offsets)
-    reached = np.flatnonzero(gains == np.repeat(best[ends], lengths))
-    start[ends] = starts[reached[np.searchsorted(reached, offsets)]]
+def _best_starts(
+    ends: NDArray[np.intp], limits: NDArray[np.intp], gain: NDArray[np.float64], sums: _Sums
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """(gain, start) of the best last cluster that ends at each of `ends`, its start between two `limits` in turn.
+
+    Both ascend. Every start lies between two limits, so that one pass over slices evaluates all of them.
+    """
+    start = np.minimum(limits[1:], ends - 1)
+    best = _gains(sums.weight[ends], sums.value[ends], start, gain, sums)
+    lengths = np.diff(limits)
+    some = np.flatnonzero(lengths)
+    if some.size:
+        lengths = lengths[some]
+        weights, values = np.repeat(sums.weight[ends[some]], lengths), np.repeat(sums.value[ends[some]], lengths)
+        gains = _gains(weights, values, slice(limits[0], limits[-1]), gain, sums)
+        offsets = limits[some] - limits[0]
+        inner = np.maximum.reduceat(gains, offsets)
+        reached = np.flatnonzero(gains == np.repeat(inner, lengths))
+        first = limits[0] + reached[np.searchsorted(reached, offsets)]
+        better = inner >= best[some]
+        best[some[better]], start[some[better]] = inner[better], first[better]
+    return best, start
+
+
+def _gains(
+    weights: NDArray[np.float64], values: NDArray[np.float64], starts: Any, gain: NDArray[np.float64], sums: _Sums
+) -> NDArray[np.float64]:
+    """gain[starts] + (sum)²/(weight) of the clusters from `starts` to where the sums are `weights` and `values`.
+
+    Overwrites both: at this size, new arrays would take longer than the arithmetic. A start beyond the end gains −∞.
+    """
+    weights -= sums.weight[starts]
+    values -= sums.value[starts]
+    values *= values
+    if weights.min() > 0:
+        values /= weights
+    else:
+        np.divide(values, weights, out=values, where=weights > 0)
+        values[weights <= 0] = -np.inf
+    values += gain[starts]
+    return values

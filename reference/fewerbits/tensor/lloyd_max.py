@@ -194,9 +194,9 @@ def uniform_rate_and_distortion(density: Density, step: float) -> tuple[float, f
     """(entropy of the codes in bits, mean squared error) of a uniform quantizer with levels at all multiples of `step`.
 
     Entropy-coded, it needs ½·log2(πe/6) = .2546 bit above the rate–distortion bound when the step is small, so that
-    its error is 1.533 dB above the best possible of that rate (Gish and Pierce 1968).
+    its error is 1.533 dB above the best possible of that rate (Gish and Pierce 1968). At most 2^24 steps are accepted.
     """
-    step = valid.real(step, "step", above=0)
+    step = valid.real(step, "step", above=0, low=(density.high - density.low) / 2**24)
     inside = step * np.arange(math.ceil(density.low / step), math.floor(density.high / step) + 1)
     mass = density.cells((inside[1:] + inside[:-1]) / 2)[1][0]
     mass = mass[mass > 0]
