@@ -200,7 +200,7 @@ def _codes(
 
     The exponent e is read from the bits of x, and is at least the lowest, which makes the subnormals come out right.
     A significand rounded up to 2^(m+1) carries into the exponent: positive codes are ordered like their values.
-    Measured on 1e7 float32, one thread: E4M3FN takes 0.3 to 0.4 of the time of ml_dtypes' cast (tests/bench).
+    Measured on 1e7 float32, one thread: E4M3FN takes less than half the time of ml_dtypes' cast (tests/bench).
     """
     # In float32 every step is exact, unless the format's exponents leave its normal ones (E8M0) or x is finer.
     wide = x.dtype == np.float64 or not -126 <= format.lowest_exponent <= 0
