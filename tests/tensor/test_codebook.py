@@ -183,6 +183,11 @@ def test_nf4_costs_four_and_a_half_bits() -> None:
     assert mse(double_quantize(codebook), x) < 1.02 * mse(codebook, x)
 
 
+def test_double_quantization_counts_codes_of_scales_their_scale_and_their_mean() -> None:
+    x = np.random.default_rng(0).standard_normal((256, 64)).astype(np.float32)  # 256 scales
+    assert double_quantize(Codebook.nf4(x)).nbytes(x.shape) == x.size // 2 + 256 + 4 + 4
+
+
 def test_double_quantized_scales_take_few_values() -> None:
     x = np.random.default_rng(0).standard_normal((256, 128)).astype(np.float32)
     stored = double_quantize(Codebook.nf4(x)).scale
