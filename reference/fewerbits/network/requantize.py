@@ -125,12 +125,9 @@ def requantize(
     fixed = None if rule == "float32" else fixed_point_multiplier(scale)
     for start in range(0, len(source), block):
         rows = source[start : start + block]
-        if fixed is None:
-            scaled: NDArray[Any] = _scale_in_float32(rows, scale, qmin - zero_point, qmax - zero_point)
-        else:
-            scaled = scale_by_fixed_point(rows, *fixed, rule)
+        scaled = _scale_in_float32(rows, scale) if fixed is None else scale_by_fixed_point(rows, *fixed, rule)
         scaled += scaled.dtype.type(zero_point)
-        np.clip(scaled, qmin, qmax, out=target[start : start + block], casting="unsafe")
+        target[start : start + block] = np.clip(scaled, qmin, qmax, out=scaled)
     return codes
 
 
@@ -142,12 +139,11 @@ def rule_differences(
     return np.array([[np.count_nonzero(one != other) for other in codes] for one in codes])
 
 
-def _scale_in_float32(rows: NDArray[Any], multiplier: NDArray[Any], low: int, high: int) -> NDArray[np.float32]:
-    """rint(acc·m), clipped before the zero point is added so that the sum is exact."""
+def _scale_in_float32(rows: NDArray[Any], multiplier: NDArray[Any]) -> NDArray[Any]:
+    """rint(acc·m); what float32 cannot hold exactly after adding a zero point saturates anyway."""
     scaled = rows.astype(np.float32)
     with np.errstate(over="ignore", under="ignore"):
         np.multiply(scaled, multiplier.astype(np.float32), out=scaled)
-    np.clip(scaled, low, high, out=scaled)
     return np.rint(scaled, out=scaled)
 
 
