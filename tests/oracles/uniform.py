@@ -6,6 +6,7 @@ Each engine is met in its own convention; where two of them differ, a row says s
 from __future__ import annotations
 
 import decimal
+import itertools
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -51,7 +52,7 @@ def hard_values(scale: np.float32, low: int = -130, high: int = 260, seed: int =
 
 def zero_points(bits: int, signed: bool) -> list[int]:
     qmin, qmax = code_range(bits, signed)
-    return sorted({qmin, qmax, 0, (qmin + qmax) // 2, qmin + 2 ** (bits - 2) + 1})
+    return sorted({qmin, qmax, 0, (qmin + qmax) // 2, min(qmin + 2**bits // 4 + 1, qmax)})
 
 
 @cache
@@ -343,13 +344,13 @@ def torch_per_channel() -> Pairs:
             yield scheme.quantize(x), torch_quantized(x, scheme)
 
 
-@compare("uniform.fake_quantize 2–16 bits per tensor", "torch", "rint(x·(1/s))+z", requires=("torch",))
+@compare("uniform.fake_quantize 1–16 bits per tensor", "torch", "rint(x·(1/s))+z", requires=("torch",))
 def torch_fake_per_tensor() -> Pairs:
     import torch
 
-    for bits in (2, 3, 4, 7, 8, 16):
-        for signed, narrow in ((True, False), (True, True), (False, False)):
-            for scale in SCALES[:7]:
+    for bits in range(1, 17):
+        for signed, narrow in itertools.product((True, False), (True, False) if bits > 1 else (False,)):
+            for scale in SCALES[1::3]:
                 for zero_point in zero_points(bits, signed)[1:4]:
                     scheme = Uniform(scale, zero_point, bits, signed, narrow, reciprocal=True)
                     x = hard_values(scale)

@@ -278,5 +278,5 @@ class Uniform:
         scale, zero_point = self.scale.reshape(shape), self.zero_point.reshape(shape)
         target_view = target.reshape(view.shape)
         for cut in cuts(view.shape, size):
-            own = tuple(part if n > 1 else slice(None) for part, n in zip(cut, shape))
+            own = tuple(part if n > 1 else slice(None) for part, n in zip(cut, shape)) if scale.size > 1 else ()
             yield view[*cut, ...], scale[own], zero_point[own], target_view[*cut, ...]
