@@ -46,8 +46,9 @@ class Uniform:
 
     Conventions: `rounding` as in `tensor.rounding`; `reciprocal` multiplies by float32(1/s) instead of
     dividing (PyTorch); `zero_point_added` "after" rounding (ONNX, ONNX Runtime, torch fake_quantize), "before"
-    rounding in float arithmetic, or "fused": before, in one fused multiply-add (torch.quantize_per_tensor on
-    x86 and Arm). They differ at ties only. Stochastic rounding starts from `seed` at each call.
+    rounding in float arithmetic (torch.quantize_per_channel), or "fused": before, in one fused multiply-add of
+    float32 (torch.quantize_per_tensor on x86 and Arm). They differ at ties and right beside them. Stochastic rounding
+    starts from `seed` at each call.
     """
 
     scale: NDArray[np.float32]
@@ -161,7 +162,8 @@ class Uniform:
 
         Symmetric: s = max(|minimum|, |maximum|)/P where P = 2^(bits−1) − 1, and z is 0 (signed) or 2^(bits−1)
         (unsigned). Affine: s = (maximum − minimum)/(qmax − qmin), z = clip(round(qmin − minimum/s)), computed in
-        the dtype of the range, as ONNX DynamicQuantizeLinear does in float32 (Jacob et al. 2018, eq. 1).
+        the dtype of the range: in float32 as ONNX DynamicQuantizeLinear, in float64 as ONNX Runtime's quantization
+        tool (Jacob et al. 2018, eq. 1). torch's MinMaxObserver has max/127.5 for −128..127, this one max/127.
         An empty range (only zero) gets s = 1; a scale too small for float32 becomes its smallest normal number.
         Raises ValueError when minimum exceeds maximum, and for one symmetric bit, which has no positive code.
         """
