@@ -42,5 +42,6 @@ CASES = [
     Case("shift other length", lambda: shift_dot(SCHEME, [1, 2], [1]), ValueError, ("activations", "(1,)", "(2,)")),
     Case("shift scalar", lambda: shift_dot(SCHEME, 1, [1]), ValueError, ("activations", "(K,)")),
     Case("shift codes outside", lambda: shift_dot(SCHEME, [9], [1]), ValueError, ("codes", "-7..7")),
+    Case("shift overflow by one bit", lambda: shift_dot(SPREAD, [1, 63], [1, 1]), ValueError, ("codes", "62 octaves")),
     Case("shift overflow", lambda: shift_dot(SPREAD, [1, 127], [1, 1]), ValueError, ("codes", "126 octaves", "int64")),
 ]

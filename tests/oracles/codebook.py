@@ -156,6 +156,7 @@ def samples() -> list[NDArray[np.float64]]:
             rng.laplace(size=size).astype(np.float16),
             1e4 + rng.random(size),
             np.r_[1e6, rng.random(size - 1)],
+            np.r_[-1e6, 1e3 + rng.random(size - 1)],
             np.arange(size),
             np.sign(rng.standard_normal(size)) * 2.0 ** rng.integers(-30, 30, size),
         ]

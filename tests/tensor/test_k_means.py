@@ -117,3 +117,17 @@ def test_lloyd_stops_after_the_iterations_it_is_given() -> None:
     costs = [lloyd(x, start, iterations).cost for iterations in (1, 3, 30, 1000)]
     assert costs == sorted(costs, reverse=True)
     assert costs[-1] < costs[0]
+
+
+@pytest.mark.parametrize("outliers", [[-1e7], [1e7], [-1e6, 1e6], [-5e6, -4e6, -3e6]])
+def test_far_outliers_take_a_cluster_each_and_cost_the_others_no_digits(outliers: list[float]) -> None:
+    bulk = 1e3 + np.random.default_rng(0).standard_normal(600)
+    alone = k_means(bulk, 12)
+    together = k_means(np.concatenate((outliers, bulk)), 12 + len(outliers))
+    assert together.cost == pytest.approx(alone.cost, rel=1e-9)
+    np.testing.assert_allclose(together.levels, np.sort(np.concatenate((outliers, alone.levels))), rtol=1e-12)
+
+
+def test_a_large_shift_costs_no_digits() -> None:
+    x = np.round(np.random.default_rng(0).standard_normal(600) * 2**20) / 2**20
+    assert k_means(x + 2.0**30, 12).cost == pytest.approx(k_means(x, 12).cost, rel=1e-9)

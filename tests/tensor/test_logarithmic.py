@@ -242,3 +242,8 @@ def test_shift_dot_counts_what_the_hardware_does() -> None:
 def test_shift_dot_of_zero_weights_is_zero() -> None:
     result = shift_dot(Logarithmic(0), [0, 0], [5, 6])
     assert (int(result.total), result.shifts) == (0, 0)
+
+
+def test_shift_dot_uses_all_63_bits() -> None:
+    # Weights 61 octaves apart: 2^61 + 1, exact in int64 though not in float64.
+    assert int(shift_dot(Logarithmic(0, bits=8), [1, 62], [1, 1]).total) == 2**61 + 1

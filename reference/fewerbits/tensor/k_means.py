@@ -77,15 +77,16 @@ def _clusters(values: NDArray[np.float64], weights: NDArray[np.int64], boundarie
 
 
 class _Sums(NamedTuple):
-    """Cumulative sums over sorted values, of the weights, of the values and of their squares: n + 1 each.
+    """Cumulative sums over sorted values, of the weights and of the values: n + 1 each.
 
     Values are shifted so that their median is zero, and the sums start there, in both directions: thus the sums over a
-    cluster, which are differences, do not lose the digits that far outliers would take.
+    cluster, which are differences, do not lose the digits that far outliers would take. For the same reason gains
+    start from `first_gain`, minus the sum of squares below the median.
     """
 
     weight: NDArray[np.float64]
     value: NDArray[np.float64]
-    square: NDArray[np.float64]
+    first_gain: float
 
 
 def _sums(values: NDArray[np.float64], weights: NDArray[np.int64]) -> _Sums:
@@ -96,18 +97,18 @@ def _sums(values: NDArray[np.float64], weights: NDArray[np.int64]) -> _Sums:
     def outward(terms: NDArray[Any]) -> NDArray[np.float64]:
         return np.concatenate((-np.cumsum(terms[:middle][::-1])[::-1], [0.0], np.cumsum(terms[middle:])))
 
-    return _Sums(outward(weights), outward(weights * shifted), outward(weights * shifted**2))
+    return _Sums(outward(weights), outward(weights * shifted), -float((weights * shifted**2)[:middle].sum()))
 
 
 def _best_boundaries(sums: _Sums, count: int) -> NDArray[np.intp]:
     """Boundaries (count + 1,) of the cheapest clustering.
 
     The cost is Σx² − Σ over clusters of (sum)²/(weight). The gain, the second term, is maximised: gain[i] is the
-    largest of the first i values in the clusters so far (plus Σx² up to the first value, which is constant).
+    largest of the first i values in the clusters so far.
     """
     size = sums.weight.size - 1
     gain = np.full(size + 1, -np.inf)
-    gain[1:] = sums.square[0] + (sums.value[1:] - sums.value[0]) ** 2 / (sums.weight[1:] - sums.weight[0])
+    gain[1:] = sums.first_gain + (sums.value[1:] - sums.value[0]) ** 2 / (sums.weight[1:] - sums.weight[0])
     choices = []
     for clusters in range(2, count + 1):
         gain, choice = _with_one_more(gain, sums, clusters, last=clusters == count)

@@ -25,10 +25,10 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
 class Density:
     """A probability density on low..high, by functions of float64 arrays.
 
-    `pdf(t)` is p. `tails(t)` are the integrals of p, x·p and x²·p (first axis 3) from low to t where t ≤ 0, and minus
-    those from t to high where t > 0: thus the moments of a cell far out are exact to the last digits. `total` are
-    the integrals over all. Infinite tails are cut where they hold less than 1e-40 of the probability. `even` promises
-    p(−t) = p(t) and low = −high.
+    `pdf(t)` is p. `tails(t)` are the integrals of p and x·p (first axis 2) from low to t where t ≤ 0, and minus those
+    from t to high where t > 0: thus the moments of a cell far out are exact to the last digits. `total` are the
+    integrals of p, x·p and x²·p over all. Infinite tails are cut where they hold less than 1e-40 of the probability.
+    `even` promises p(−t) = p(t) and low = −high.
     """
 
     pdf: Function
@@ -40,12 +40,11 @@ class Density:
 
     @classmethod
     def symmetric(cls, pdf: Function, upper_tail: Function, variance: float, reach: float) -> Density:
-        """A density that is even in t, on −reach..reach, from the integrals of p, x·p and x²·p from t ≥ 0 on."""
+        """A density that is even in t, on −reach..reach, from the integrals of p and x·p from t ≥ 0 on."""
 
         def tails(t: NDArray[np.float64]) -> NDArray[np.float64]:
-            mass, first, second = upper_tail(np.abs(t))
-            sign = np.where(t > 0, -1.0, 1.0)
-            return np.stack([sign * mass, -first, sign * second])
+            mass, first = upper_tail(np.abs(t))
+            return np.stack([np.where(t > 0, -mass, mass), -first])
 
         return cls(pdf, tails, (1.0, 0.0, variance), -reach, reach, even=True)
 
@@ -60,33 +59,34 @@ class Density:
             raise TypeError(f"pdf={pdf!r} is not accepted: it must be a function of a float64 array")
         edges = np.linspace(valid.real(low, "low"), valid.real(high, "high", above=low), PANELS + 1)
 
-        def integrals(start: NDArray[np.float64], stop: NDArray[np.float64]) -> NDArray[np.float64]:
+        def integrals(start: NDArray[np.float64], stop: NDArray[np.float64], powers: int = 2) -> NDArray[np.float64]:
             x, weights = _nodes(start, stop)
-            return np.stack([(pdf(x) * x**power * weights).sum(-1) for power in range(3)])
+            return np.stack([(pdf(x) * x**power * weights).sum(-1) for power in range(powers)])
 
-        panels = integrals(edges[:-1], edges[1:])
+        panels = integrals(edges[:-1], edges[1:], powers=3)
         values = np.asarray(pdf(edges))
         if not (np.isfinite(values).all() and (values >= 0).all() and abs(panels[0].sum() - 1) < 1e-6):
             raise ValueError(
                 f"pdf integrates to {panels[0].sum():.6g} over low={low!r}..high={high!r}, smallest value "
                 f"{values.min():.6g}: it must be finite, not negative and integrate to 1"
             )
-        nothing = np.zeros((3, 1))
-        below = np.concatenate((nothing, np.cumsum(panels, axis=1)), axis=1)  # (3, panels + 1)
-        above = np.concatenate((np.cumsum(panels[:, ::-1], axis=1)[:, ::-1], nothing), axis=1)
+        mass, first, second = (float(value) for value in panels.sum(axis=1))
+        nothing = np.zeros((2, 1))
+        below = np.concatenate((nothing, np.cumsum(panels[:2], axis=1)), axis=1)  # (2, panels + 1)
+        above = np.concatenate((np.cumsum(panels[:2, ::-1], axis=1)[:, ::-1], nothing), axis=1)
 
         def tails(t: NDArray[np.float64]) -> NDArray[np.float64]:
             panel = np.clip(np.searchsorted(edges, t, side="right") - 1, 0, PANELS - 1)
             up_to = below[:, panel] + integrals(edges[panel], t)
             return np.where(t > 0, -above[:, panel + 1] - integrals(t, edges[panel + 1]), up_to)
 
-        return cls(pdf, tails, (float(below[0, -1]), float(below[1, -1]), float(below[2, -1])), float(low), float(high))
+        return cls(pdf, tails, (mass, first, second), float(low), float(high))
 
     def cells(self, thresholds: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(edges, integrals of p, x·p and x²·p over each cell), cells being divided by `thresholds`: (N,), (3, N−1)."""
+        """(edges, integrals of p and x·p over each cell) where `thresholds` divide the cells: (N + 1,), (2, N)."""
         edges = np.concatenate(([self.low], np.clip(thresholds, self.low, self.high), [self.high]))
         holds_zero = (edges[:-1] <= 0) & (edges[1:] > 0)
-        return edges, np.diff(self.tails(edges), axis=1) + np.outer(self.total, holds_zero)
+        return edges, np.diff(self.tails(edges), axis=1) + np.outer(self.total[:2], holds_zero)
 
 
 def _nodes(start: NDArray[np.float64], stop: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -101,7 +101,7 @@ def _gauss_pdf(t: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _gauss_tail(t: NDArray[np.float64]) -> NDArray[np.float64]:
     mass = np.reshape([math.erfc(value / math.sqrt(2)) / 2 for value in t.flat], t.shape)
-    return np.stack([mass, _gauss_pdf(t), mass + t * _gauss_pdf(t)])
+    return np.stack([mass, _gauss_pdf(t)])
 
 
 def _laplace_pdf(t: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -110,7 +110,7 @@ def _laplace_pdf(t: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _laplace_tail(t: NDArray[np.float64]) -> NDArray[np.float64]:
     mass = np.exp(-math.sqrt(2) * t) / 2
-    return np.stack([mass, mass * (t + math.sqrt(0.5)), mass * (t**2 + math.sqrt(2) * t + 1)])
+    return np.stack([mass, mass * (t + math.sqrt(0.5))])
 
 
 def _uniform_pdf(t: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -118,7 +118,7 @@ def _uniform_pdf(t: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _uniform_tail(t: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.stack([(3 ** (power / 2) - t**power) / (power * math.sqrt(12)) for power in (1, 2, 3)])
+    return np.stack([math.sqrt(3) - t, (3 - t**2) / 2]) / math.sqrt(12)
 
 
 # Mean 0 and variance 1 each. At the ends even p^⅓, which `panter_dite` integrates, has vanished.
@@ -149,7 +149,7 @@ def lloyd_max(density: Density, levels: int) -> OptimumQuantizer:
     span = density.high - density.low
     for _ in range(1000):
         thresholds = (x[1:] + x[:-1]) / 2
-        edges, (mass, first, _) = density.cells(thresholds)
+        edges, (mass, first) = density.cells(thresholds)
         if (mass <= 0).any():
             raise RuntimeError(f"levels={levels}: a cell is empty of probability; fewer levels may work")
         centroids = first / mass
@@ -178,8 +178,8 @@ def distortion(density: Density, levels: ArrayLike) -> float:
     x = valid.real_array(levels, "levels").astype(np.float64)
     if x.ndim != 1 or (np.diff(x) <= 0).any():
         raise ValueError(f"levels={levels!r} are not accepted: a list that ascends strictly is needed")
-    mass, first, second = density.cells((x[1:] + x[:-1]) / 2)[1]
-    return float((second - 2 * x * first + x**2 * mass).sum())
+    mass, first = density.cells((x[1:] + x[:-1]) / 2)[1]
+    return float(density.total[2] - (2 * x * first - x**2 * mass).sum())
 
 
 def panter_dite(density: Density) -> float:
