@@ -1,0 +1,685 @@
+# %% [markdown]
+# # 03 · Choose the range of a tensor
+#
+# **The question.** A quantizer needs a range. Which one, when a few values are far larger than all the others, and when
+# you have seen only a small part of the data?
+#
+# **At the end you can**
+#
+# - split the error of a quantizer into clipping and rounding, and find the range where their sum is smallest;
+# - choose a range by min-max, moving average, percentile, squared error, entropy or formula, and say what each is
+#   blind to;
+# - say what an outlier costs, and what a scale per channel or per group does about it;
+# - derive the analytic clip of a density, and say how far it is from the exact optimum;
+# - say how many images are enough, and recognise calibration data of the wrong kind.
+#
+# **You need** lesson 02: scale, zero point, saturation, SQNR.
+#
+# **Time**: 40 minutes of reading and guessing, 40 minutes of exercises.
+#
+# Guess before you look: replace `...` after `my_guess =`, run the cell, then the next one.
+
+# %%
+import numpy as np
+from fewerbits import data
+from fewerbits.network.batches import over_batches
+from fewerbits.network.folding import fold
+from fewerbits.network.quantized import calibrate, quantize_network
+from fewerbits.teach import calibration_plots, plots, widgets
+from fewerbits.teach.predict import reveal
+from fewerbits.tensor import clipping
+from fewerbits.tensor.calibration import MSE, Analytic, Entropy, MinMax, MovingAverage, Percentile
+from fewerbits.tensor.metrics import sqnr
+from fewerbits.tensor.scheme import fake_quantize
+from fewerbits.tensor.uniform import Uniform
+
+plots.use_style()
+
+# %% [markdown]
+# Weights are known. Activations are not: they depend on the image. **Calibration** means to run some images through
+# the network, to watch the values, and to choose ranges that will serve for images still to come. So two sets of
+# images are needed: `seen`, from which ranges are chosen, and `fresh`, on which they are judged. Here are all
+# activations of the course's network for 50 training and 50 test images.
+
+# %%
+network = fold("vgg32", data.load_weights("vgg32"))
+train, test = data.load_fashion_mnist("train"), data.load_fashion_mnist("test")
+calibration_images = data.to_float(train.images[:50])
+
+seen = network.run(calibration_images)
+fresh = network.run(data.to_float(test.images[:50]))
+layers = [name for name in seen if name.startswith("conv")]
+
+for name in layers:
+    x = seen[name]
+    print(f"{name}: {x.size:9,} values, largest {x.max():.2f}, 99.9 % are below {np.percentile(x, 99.9):.2f}")
+    assert x.min() == 0
+    assert x.max() > 1.7 * np.percentile(x, 99.9)
+
+# %% [markdown]
+# Every layer is like that: the largest thousandth of the values takes about half of the range for itself.
+#
+# ## 1 · Two errors
+#
+# All these values come out of a ReLU, so the range begins at 0. Its other end, the **clip**, is to be chosen. b bits
+# without a sign have the codes 0 … 2ᵇ − 1, so s = clip/(2ᵇ − 1). A value below the clip suffers **rounding** error, a
+# value above it **clipping** error, none both. Take each as a mean over *all* values, and they add up:
+#
+# $$ \underbrace{\frac1n\sum_{x>c}(x-c)^2}_{\text{clipping}} +
+#    \underbrace{\frac1n\sum_{x\le c}\bigl(x-s\,\mathrm{round}(x/s)\bigr)^2}_{\text{rounding}} =
+#    \frac1n\sum (x-\hat x)^2. $$
+
+
+# %%
+def two_errors(x, clip, bits):
+    scale = clip / (2**bits - 1)
+    beyond = np.maximum(x - clip, 0)
+    within = np.where(x <= clip, x - scale * np.rint(x / scale), 0)
+    return np.mean(beyond**2), np.mean(within**2)
+
+
+# %%
+x = seen["conv2"][:20].ravel().astype(np.float64)
+
+parts = two_errors(x, clip=1.0, bits=4)
+one = Uniform.from_range(0.0, 1.0, bits=4, symmetric=False, signed=False)
+whole = np.mean((fake_quantize(one, x.astype(np.float32)) - x) ** 2)
+
+print(f"clipping {parts[0]:.6f} + rounding {parts[1]:.6f} = {sum(parts):.6f}, measured {whole:.6f}")
+assert np.isclose(sum(parts), whole, rtol=1e-3)
+
+# %% [markdown]
+# (The package has both as `clipping.clipping_error` and `clipping.rounding_error`, for symmetric ranges: b bits
+# without a sign have the steps of b + 1 bits with one.)
+
+# %%
+assert np.isclose(parts[0], clipping.clipping_error(x, 1.0))
+assert np.isclose(parts[1], clipping.rounding_error(x, 1.0, bits=5))
+
+# %% [markdown]
+# Move the clip from small to large: clipping error falls, rounding error grows with the square of the step. Where is
+# the sum smallest for 4 bits, in percent of the largest value?
+
+# %%
+my_guess = ...  # percent of the largest value
+
+# %%
+clips = np.linspace(0.2, x.max(), 60)
+curves = {bits: np.array([two_errors(x, clip, bits) for clip in clips]).T for bits in (3, 4, 8)}
+best = {bits: clips[np.argmin(sum(pair))] for bits, pair in curves.items()}
+
+reveal(my_guess, 100 * best[4] / x.max(), unit="%", digits=0)
+for bits, pair in curves.items():
+    gain = 10 * np.log10(sum(pair)[-1] / sum(pair).min())
+    print(f"{bits} bits: best clip {best[bits]:.2f}, {gain:4.1f} dB better than the largest value, {x.max():.2f}")
+assert best[3] < best[4] < 0.4 * x.max()
+assert best[8] > 0.6 * x.max()
+
+# %%
+# alt: Clipping error falls steeply with the clip and ends at 3.3; rounding error rises slowly. The sum follows the
+# first on the left and the second on the right and has one minimum, marked at about 1.1.
+calibration_plots.error_curves(clips, *curves[4], title="4 bits: two errors, one minimum")
+
+# %%
+total = sum(curves[4])
+turns = np.count_nonzero(np.diff(np.sign(np.diff(total))) > 0)
+print("minima among these 60 clips:", turns)
+assert turns == 1
+
+# %% [markdown]
+# One minimum, and flat: near it a clip that is a little off costs little. It lies **lower the fewer bits you have**:
+# with 8 bits steps are fine, and saving them is not worth cutting much; with 3 bits it is worth a great deal. So
+# there is no best range of a tensor. There is a best range of a tensor *and a number of bits*.
+#
+# ## 2 · Play: where to cut
+#
+# Move the clip. The left figure shows which values saturate, the right one what that costs. Then change the bits and
+# look for the minimum again.
+
+
+# %%
+def cut(bits, clip):
+    both = curves[bits] if bits in curves else np.array([two_errors(x, each, bits) for each in clips]).T
+    outside = 100 * np.mean(x > clip)
+    now = 10 * np.log10(np.mean(x**2) / sum(two_errors(x, clip, bits)))
+    title = f"{bits} bits, clip {clip:.2f}: {outside:.3f} % of the values saturate, SQNR {now:.1f} dB"
+    return calibration_plots.clip_over_histogram(x, clip, clips, *both, title=title)
+
+
+# %% tags=["nbval-ignore-output"]
+widgets.play(cut, bits=(2, 8, 4), clip=(0.2, float(x.max()), float(x.max())))
+
+# %% [markdown]
+# Without a running kernel the sliders do not move. Two positions, as figures:
+
+# %%
+# alt: Left, the histogram of conv2 on a logarithmic scale, falling over six decades; nothing is shaded. Right, the
+# clip line at 3.3, far to the right of the minimum of the error curve. SQNR is about 11 dB.
+cut(4, float(x.max()))
+
+# %%
+# alt: The same with the clip at 1.1: everything beyond it is shaded, which holds only a thin tail of the histogram,
+# and the clip line passes through the minimum of the error curve. SQNR is about 19 dB.
+cut(4, 1.1)
+
+# %% [markdown]
+# ## 3 · Six ways to choose
+#
+# You cannot keep all activations of a thousand images. An **observer** sees them batch by batch and remembers little.
+#
+# | observer | remembers | range |
+# |---|---|---|
+# | min-max | two numbers | from the smallest to the largest value |
+# | moving average | two numbers | m ← m + rate·(m_batch − m): extremes of batches, averaged, early ones fade |
+# | percentile | a histogram | the central 99.9 % of the values |
+# | MSE | a histogram | the smallest sum of clipping and rounding error: section 1 |
+# | entropy | a histogram | the histogram changes least: smallest Kullback–Leibler divergence |
+# | analytic | mean and spread | what is best for a Gauss or Laplace density: section 6 |
+#
+# The **Kullback–Leibler divergence** Σ p·log(p/q) says how badly the histogram after quantization, q, stands for the
+# one before, p. Here are the six, as the package has them.
+
+# %%
+observers = {
+    "min-max": MinMax(),
+    "moving average": MovingAverage(rate=0.1),
+    "percentile 99.9": Percentile(percent=99.9),
+    "MSE": MSE(),
+    "entropy": Entropy(),
+    "analytic (Laplace)": Analytic(density="laplace"),
+}
+
+
+def choose(observer, x, bits):
+    for batch in np.split(x, 5):
+        observer = observer.observe(batch)
+    return observer.fit(bits, symmetric=False, signed=False)
+
+
+# %% [markdown]
+# Two of them are easy to do by hand. The smallest range that holds the central 99.9 % loses half a thousandth at
+# either end; the histogram's answer is at most one bin off.
+
+# %%
+values = seen["conv2"]
+low, high = Percentile(percent=99.9).observe(values).range(symmetric=False, signed=False)
+sorted_values = np.sort(values, axis=None)
+left_out = int(values.size * 0.0005)
+
+print(f"by sorting {sorted_values[-1 - left_out]:.3f}, by histogram {high:.3f}")
+assert 0 <= high - sorted_values[-1 - left_out] < 2 * values.max() / 4095
+assert MinMax().observe(values).range()[1] == values.max()
+
+# %% [markdown]
+# Judge all six on all layers, at 4 bits, on the 50 images that they have *not* seen. Which has the highest SQNR on
+# average?
+
+# %%
+my_guess = ...  # a name from the table
+
+# %%
+decibels = {
+    bits: {
+        name: [sqnr(fresh[layer], fake_quantize(choose(observer, seen[layer], bits), fresh[layer])) for layer in layers]
+        for name, observer in observers.items()
+    }
+    for bits in (4, 8)
+}
+average = {bits: {name: np.mean(row) for name, row in rows.items()} for bits, rows in decibels.items()}
+winner = max(average[4], key=average[4].get)
+
+reveal(my_guess, winner)
+for bits, rows in decibels.items():
+    print(f"\n{bits} bits, SQNR in dB{'':4}", *(f"{layer:>6}" for layer in layers), "average")
+    for name, row in rows.items():
+        print(f"{name:22}", *(f"{value:6.1f}" for value in row), f"{average[bits][name]:7.1f}")
+
+# %%
+assert winner == "MSE"
+assert average[8]["MSE"] > max(average[8].values()) - 0.3
+for layer in range(6):
+    assert all(rows["MSE"][layer] > max(row[layer] for row in rows.values()) - 1.5 for rows in decibels.values())
+assert average[4]["percentile 99.9"] > average[4]["min-max"] + 4
+assert average[8]["percentile 99.9"] < average[8]["min-max"] - 4
+
+# %%
+# alt: SQNR at 4 bits for conv1 to conv6. MSE and percentile run together on top near 20 dB, entropy one or two dB
+# below, min-max and moving average four to nine dB below, the Laplace formula lowest in most layers.
+calibration_plots.by_layer(decibels[4], layers, title="4 bits: six ways to choose a range")
+
+# %% [markdown]
+# Read the two tables against each other:
+#
+# - **Min-max** and **moving average** give up nothing and pay with the step. At 8 bits that is nearly right, at 4 it
+#   throws more than a bit away.
+# - A **percentile** does not know the bits. The one that is right at 4 bits costs a bit and a half at 8.
+# - **MSE** knows both the data and the quantizer, and is best or close to it everywhere.
+# - **Entropy** looks at counts, not at distances: a rare value is cheap to lose, however far it moves. At 8 bits it
+#   cuts deep into `conv1`. (Squared error and answers are two things, though: see below.)
+# - The **formula** assumes a density that data after a ReLU do not have.
+
+# %%
+cut_by = {name: choose(observers[name], seen["conv1"], 8) for name in ("entropy", "MSE")}
+ends = {name: float(scheme.scale) * 255 for name, scheme in cut_by.items()}
+print("conv1 at 8 bits ends at", {name: round(end, 1) for name, end in ends.items()})
+assert ends["entropy"] < 0.6 * ends["MSE"]
+
+# %% [markdown]
+# And the answers? Quantize the whole network, weights in 8 bits and activations in few, and let it look at 200
+# photographs. In float32 95 % of these are right. With **3-bit** activations and min-max ranges?
+
+# %%
+my_guess = ...  # percent right
+
+# %% tags=["nbval-ignore-output"]
+test_images, test_labels = data.to_float(test.images[:200]), test.labels[:200]
+
+
+def percent_right(observer, images, bits):
+    calibrated = calibrate(network, images, observer, title="")
+    quantized = quantize_network(network, calibrated, activation_bits=bits)
+    logits = [values["logits"] for values in over_batches(quantized.simulate, test_images, batch=50)]
+    return 100 * np.mean(np.concatenate(logits).argmax(axis=1) == test_labels)
+
+
+right = {name: percent_right(observers[name], calibration_images, bits=3) for name in ("min-max", "MSE", "entropy")}
+right["min-max, 8 bits"] = percent_right(observers["min-max"], calibration_images, bits=8)
+in_float = [values["logits"] for values in over_batches(network.run, test_images, batch=50)]
+right["float32"] = 100 * np.mean(np.concatenate(in_float).argmax(axis=1) == test_labels)
+
+reveal(my_guess, right["min-max"], unit="%", digits=0)
+for name, percent in right.items():
+    print(f"{name:16}{percent:5.1f} %")
+
+# %%
+assert right["min-max"] < right["MSE"] - 15
+assert right["entropy"] > right["min-max"] + 15
+assert abs(right["min-max, 8 bits"] - right["float32"]) < 2
+
+# %% [markdown]
+# At 8 bits any sensible range will do. At 3 bits the range decides whether the network works. The same codes, the same
+# bytes, the same speed: a better range costs nothing but the search.
+#
+# ## 4 · Outliers, planted and met
+#
+# Take the weights of `conv4`, 36,864 numbers up to 0.35, and plant one single 10 among them. Without it, 8 bits
+# min-max reach 37 dB. How many dB are left **for all other weights**?
+
+# %%
+my_guess = ...  # dB
+
+# %%
+weights = network.weights["conv4"]
+planted = weights.copy()
+planted.flat[1000] = 10
+others = np.arange(weights.size) != 1000
+
+
+def of_the_others(scheme):
+    return sqnr(weights.ravel()[others], fake_quantize(scheme, planted).ravel()[others])
+
+
+by_min_max, by_percentile = (observer.observe(planted).fit(8) for observer in (MinMax(), Percentile(percent=99.9)))
+
+reveal(my_guess, of_the_others(by_min_max), unit="dB")
+print(f"without it {sqnr(weights, fake_quantize(Uniform.fit(weights), weights)):.1f} dB")
+print(
+    f"percentile 99.9: {of_the_others(by_percentile):.1f} dB, and the 10 comes back as {by_percentile.scale * 127:.2f}"
+)
+assert of_the_others(by_min_max) < 10
+assert of_the_others(by_percentile) > of_the_others(by_min_max) + 20
+
+# %% [markdown]
+# One value of 36,864 took five bits from all others. The percentile ignores it, and the 10 itself is lost. Is that
+# good? If it is a broken sensor, yes. If the network needs it, no: no range serves both. And what does the MSE
+# observer do?
+
+# %%
+by_mse = MSE().observe(planted).fit(8)
+kept = float(by_mse.scale) * 127
+
+print(f"MSE keeps a range of ±{kept:.1f}: {of_the_others(by_mse):.1f} dB for the others")
+assert kept > 5
+
+# %% [markdown]
+# It keeps most of the range, and rightly by its own measure: an error of nearly 10, squared and shared by 36,864
+# values, is more than the rounding errors of all of them. **Squared error sees an outlier with its
+# full weight.** A percentile sees one count.
+#
+# Where do large values come from in a real network? Look at the channels of `conv2`: where does each one's largest
+# thousandth begin?
+
+# %%
+by_channel = np.moveaxis(seen["conv2"], 1, 0).reshape(32, -1)
+channel_ends = np.sort(np.percentile(by_channel, 99.9, axis=1))
+
+print("99.9 % of a channel lie below:", channel_ends[:3].round(2), "...", channel_ends[-3:].round(2))
+assert channel_ends[-1] > 1.8 * channel_ends[0]
+
+# %% [markdown]
+# Channels differ by a factor of two and more, and the largest one sets the range of all. That is what a scale for
+# each of them would cure. (In large language models a few channels are up to 20 times larger than the rest, and are
+# the main obstacle to 8 bits.)
+#
+# ## 5 · One range, or many
+#
+# Activations get one scale per tensor, as lesson 02 said: engines sum over input channels. Weights may have one per
+# output channel or per group. Choose ranges by min-max and by least squared error for each. To search the best range
+# of every row, try some parts of its peak and keep the best:
+
+
+# %%
+def rows_best_scale(rows, bits, parts):
+    peak = np.abs(rows).max(axis=1, keepdims=True)
+    qmax = 2 ** (bits - 1) - 1
+    scales = np.stack([part * peak / qmax for part in parts])
+    restored = np.clip(np.rint(rows / scales), -qmax, qmax) * scales
+    error = np.sum((restored - rows) ** 2, axis=2)
+    return restored[np.argmin(error, axis=0), np.arange(len(rows))]
+
+
+shapes = {"per tensor": (1, -1), "per channel": (64, -1), "per group of 32": (-1, 32)}
+searched = {}
+for name, shape in shapes.items():
+    rows = weights.reshape(shape)
+    searched[name] = [sqnr(rows, rows_best_scale(rows, 4, parts)) for parts in ([1.0], np.linspace(0.3, 1, 36))]
+
+# %% [markdown]
+# At 4 bits a scale per channel gains 4.7 dB over one scale for all, both by min-max. Is one scale with a *searched*
+# range better or worse than min-max per channel?
+
+# %%
+my_guess = ...  # better or worse
+
+# %%
+reveal(my_guess, "better" if searched["per tensor"][1] > searched["per channel"][0] else "worse")
+print(f"{'4 bits, SQNR in dB':18}{'min-max':>10}{'searched':>10}{'gain':>7}")
+for name, (plain, best_range) in searched.items():
+    print(f"{name:18}{plain:10.1f}{best_range:10.1f}{best_range - plain:7.1f}")
+
+gains = [best_range - plain for plain, best_range in searched.values()]
+assert searched["per tensor"][1] > searched["per channel"][0]
+assert gains[0] > gains[1] > gains[2] > 0
+
+# %% [markdown]
+# A search gains more than 64 scales do, and both together gain most. The fewer values share a scale, the smaller
+# their peak is against their rms, and the less there is to clip: searching a range and sharing it among fewer values
+# are two cures for one illness.
+#
+# ## 6 · A formula for the clip
+#
+# If you know the density of the values, you need no search. Let it be f(x), symmetric, and the range ±α with 2ᵇ cells
+# of width Δ = 2α/2ᵇ. Lesson 02 gave the rounding error, Δ²/12 = α²/(3·4ᵇ). The clipping error is an integral. For a
+# Laplace density, f(x) = exp(−|x|/β)/2β, it is short:
+#
+# $$ D(\alpha) = \underbrace{2\int_\alpha^\infty (x-\alpha)^2 f(x)\,dx}_{2\beta^2 e^{-\alpha/\beta}} +
+#    \frac{\alpha^2}{3\cdot 4^b}, \qquad
+#    \frac{dD}{d\alpha} = 0 \;\Rightarrow\; \frac{\alpha}{\beta}\,e^{\alpha/\beta} = 3\cdot 4^b. $$
+#
+# This is **ACIQ** (analytic clipping for integer quantization). Check the equation against the package at 4 bits:
+
+# %%
+ratio = clipping.aciq_clip("laplace", 4)
+
+print(f"Laplace, 4 bits: α = {ratio:.4f} β, and (α/β)·exp(α/β) = {ratio * np.exp(ratio):.1f} = 3·4⁴ = {3 * 4**4}")
+assert np.isclose(ratio * np.exp(ratio), 3 * 4**4)
+assert np.isclose(ratio, 5.0286, atol=1e-4)
+
+# %% [markdown]
+# For a Gauss density the same two terms give α = 2.5591 σ at 4 bits. It is an approximation: it counts a rounding
+# error for values that are clipped, and takes the density for flat in each cell. Where is the *exact* optimum of 16
+# equal cells, in σ?
+
+# %%
+my_guess = ...  # sigma
+
+# %%
+approximate, exact = clipping.aciq_clip("gauss", 4), clipping.optimal_clip("gauss", 4)
+
+reveal(my_guess, exact, unit="σ", digits=4)
+print(f"ACIQ {approximate:.4f} σ, exact {exact:.4f} σ")
+assert np.isclose(approximate, 2.5591, atol=1e-4)
+assert np.isclose(exact, 2.6816, atol=1e-4)
+
+# %% [markdown]
+# Trust neither, measure: two million Gaussian numbers, 16 levels in the middles of 16 cells, both clips.
+
+# %%
+numbers = np.random.default_rng(0).standard_normal(2_000_000)
+
+
+def error_of_cells(clip, bits):
+    step = 2 * clip / 2**bits
+    cell = np.clip(np.floor(numbers / step), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    return np.mean((numbers - step * (cell + 0.5)) ** 2)
+
+
+measured = {clip: error_of_cells(clip, 4) for clip in (approximate, exact, 1.1 * exact)}
+for clip, error in measured.items():
+    print(f"±{clip:.2f} σ: mean squared error {error:.5f} σ²")
+assert measured[exact] < measured[approximate] < measured[1.1 * exact]
+assert np.isclose(measured[exact], clipping.uniform_error("gauss", 2 * exact / 16, 16), rtol=0.01)
+
+# %%
+for bits in (2, 3, 4, 8):
+    both = [rule("gauss", bits) for rule in (clipping.aciq_clip, clipping.optimal_clip)]
+    errors = [clipping.uniform_error("gauss", 2 * clip / 2**bits, 2**bits) for clip in both]
+    loss = 10 * np.log10(errors[0] / errors[1])
+    print(f"{bits} bits: ACIQ {both[0]:.2f} σ, exact {both[1]:.2f} σ, the difference costs {loss:.2f} dB")
+    assert 0 <= loss < 0.4
+
+# %% [markdown]
+# The difference is small: 0.07 dB at 4 bits. What costs more is the wrong density. On weights, which are about
+# Gaussian, the formula is nearly as good as the search; after a ReLU it was the worst of all (section 3).
+
+# %%
+by_formula = sqnr(weights, fake_quantize(Analytic().observe(weights).fit(4, narrow_range=True), weights))
+print(f"weights of conv4, 4 bits: formula {by_formula:.1f} dB, search {searched['per tensor'][1]:.1f} dB")
+assert abs(by_formula - searched["per tensor"][1]) < 0.5
+assert all(min(rows, key=rows.get) == "analytic (Laplace)" for rows in average.values())
+
+# %% [markdown]
+# ## 7 · How many images?
+#
+# Ranges come from a sample. Take 5,000 images and `conv1`, and choose the range for 4 bits from 1, 10, 100, 1000 and
+# all of them, ten times each where there are enough. Observers can be added (`+`), so that each image is run once.
+
+# %%
+first = network.layer("conv1")
+all_images = data.to_float(train.images[:5000])
+
+
+def ends_of_samples(observer):
+    ends = {1: [], 10: [], 100: [], 1000: [], 5000: []}
+    parts = {100: [], 1000: []}
+    for start in range(0, 5000, 100):
+        batch = network.run_layer(first, [all_images[start : start + 100]])
+        if start == 0:
+            ends[1] = [observer.observe(batch[i : i + 1]) for i in range(10)]
+            ends[10] = [observer.observe(batch[i : i + 10]) for i in range(0, 100, 10)]
+        parts[100].append(observer.observe(batch))
+    ends[100] = parts[100][:10]
+    for start in range(0, 50, 10):
+        parts[1000].append(sum(parts[100][start + 1 : start + 10], parts[100][start]))
+    ends[1000] = parts[1000]
+    ends[5000] = [sum(parts[1000][1:], parts[1000][0])]
+    return {
+        size: [float(each.range(4, symmetric=False, signed=False)[1]) for each in many] for size, many in ends.items()
+    }
+
+
+draws = {"min-max": ends_of_samples(MinMax()), "MSE, 4 bits": ends_of_samples(MSE())}
+
+# %% [markdown]
+# The MSE range from 100 images, against the one from 5,000: how far off is the worst of the ten, in percent?
+
+# %%
+my_guess = ...  # percent
+
+# %%
+reference = draws["MSE, 4 bits"][5000][0]
+worst = {size: 100 * max(abs(end / reference - 1) for end in ends) for size, ends in draws["MSE, 4 bits"].items()}
+
+reveal(my_guess, worst[100], unit="%", digits=0)
+for size, percent in worst.items():
+    print(
+        f"{size:5} images: MSE range at most {percent:3.0f} % off, min-max {min(draws['min-max'][size]):.2f} to", end=""
+    )
+    print(f" {max(draws['min-max'][size]):.2f}")
+assert worst[100] < 8
+assert worst[1] > 2 * worst[100]
+assert max(draws["min-max"][100]) > 1.1 * min(draws["min-max"][100])
+assert min(draws["min-max"][1000]) > 2 * reference
+
+# %%
+# alt: End of the range of conv1 against the number of images. Min-max scatters from 1.2 to 2.2 for one image, from
+# 2.0 to 2.4 for 100, and ends at 2.4. MSE lies near 1 throughout, with visible scatter for one image only.
+calibration_plots.scatter_of_draws(draws, title="100 images settle the MSE range, not the largest value")
+
+# %% [markdown]
+# A hundred images hold millions of values, and a range that depends on *most* of them has settled. The largest value
+# depends on one: samples of 100 images still disagree about it, and more images can only raise it, away from the
+# best range for 4 bits.
+#
+# ## 8 · The wrong images
+#
+# Now choose ranges from other data: mirrored photographs, noise, photographs whose pixels run from 0 to 255 because
+# somebody forgot to divide. With ranges from pixels 0 … 255 and 8-bit activations, how many percent are right?
+
+# %%
+my_guess = ...  # percent
+
+# %% tags=["nbval-ignore-output"]
+rng = np.random.default_rng(0)
+shape = calibration_images.shape
+kinds = {
+    "training images": calibration_images,
+    "mirrored": calibration_images[..., ::-1].copy(),
+    "uniform noise, 0 to 1": rng.random(shape, np.float32),
+    "normal noise": rng.standard_normal(shape, np.float32),
+    "pixels 0 to 255": 255 * calibration_images,
+}
+right = {name: {bits: percent_right(MinMax(), images, bits) for bits in (8, 4)} for name, images in kinds.items()}
+
+reveal(my_guess, right["pixels 0 to 255"][8], unit="%", digits=0)
+print(f"{'calibrated on':24}{'8 bits':>8}{'4 bits':>8}")
+for name, percent in right.items():
+    print(f"{name:24}{percent[8]:6.1f} %{percent[4]:6.1f} %")
+
+# %%
+assert right["training images"][8] > 92
+assert abs(right["mirrored"][8] - right["training images"][8]) < 2
+assert abs(right["mirrored"][4] - right["training images"][4]) < 6
+assert right["pixels 0 to 255"][8] < 25
+assert right["normal noise"][8] > 88
+assert right["normal noise"][4] < right["training images"][4] - 30
+
+# %% [markdown]
+# - **Unnormalized** images make every range 80 to 300 times too wide: nearly all values fall on code 0. This is the
+#   mistake that shows at once.
+# - **Normal noise** makes ranges 2 to 10 times too wide. At 8 bits nobody notices, since two bits are to spare. At 4
+#   the network is lost. This is the mistake that goes unnoticed until it matters.
+# - **Mirrored** images have nearly the statistics of the real ones: an augmentation that keeps brightness and contrast
+#   is harmless here. And **uniform noise** happens to give ranges of about the right size. Do not rely on it.
+#
+# So compare the ranges themselves, before any accuracy: a range from data of the wrong kind differs by a factor.
+
+# %%
+for name, images in kinds.items():
+    watched = calibrate(network, images[:20], MinMax(), title="")
+    ends = [float(watched[layer].range()[1]) for layer in layers]
+    print(f"{name:24}", *(f"{end:8.1f}" for end in ends))
+    factor = max(ends[i] / seen[layer].max() for i, layer in enumerate(layers))
+    assert (factor > 3) == (name in ("normal noise", "pixels 0 to 255"))
+
+# %% [markdown]
+# ## Where this goes wrong
+#
+# **Every code is the same, or NaN appears in the scale.** One activation in a million was NaN:
+
+# %%
+batch = np.array([0.2, 0.9, np.nan, 0.4], np.float32)
+running = 0.0
+for value in batch:
+    running = max(running, value)
+
+print("np.max:", batch.max(), "  Python's max, value by value:", round(float(running), 2))
+assert np.isnan(batch.max())
+assert np.isclose(running, 0.9)
+
+# %% [markdown]
+# *Cause*: NaN spreads through `np.max` into the scale and from there into every value. Python's `max` depends on the
+# order: NaN is neither larger nor smaller. *Repair*: refuse, and look for the reason; or skip on purpose, and count.
+# The observers refuse unless told otherwise.
+
+# %%
+try:
+    MinMax().observe(batch)
+except ValueError as problem:
+    print(problem)
+
+patient = MinMax(on_non_finite="skip").observe(batch)
+print("largest finite value", patient.range()[1], "with", patient.skipped, "value skipped")
+assert patient.skipped == 1
+assert patient.range()[1] == np.float32(0.9)
+
+# %% [markdown]
+# **A third of the codes is never used.** A percentile was taken of |x|, for a range that need not be symmetric:
+
+# %%
+shifted = np.random.default_rng(1).normal(1.0, 0.5, 10_000).astype(np.float32)
+both_tails = np.percentile(shifted, [0.5, 99.5])
+of_magnitudes = np.percentile(np.abs(shifted), 99)
+
+print(f"central 99 %: {both_tails[0]:.2f} to {both_tails[1]:.2f}; from |x|: ±{of_magnitudes:.2f}")
+wasted = 1 - (both_tails[1] - both_tails[0]) / (2 * of_magnitudes)
+print(f"{100 * wasted:.0f} % of the codes wasted")
+assert wasted > 0.25
+
+# %% [markdown]
+# *Cause*: |x| forgets the sign, and with it how far the data reach on the short side; another slip, the whole
+# share from each tail, cuts twice what was meant. *Repair*: for an affine range cut half the share from each
+# tail; for a symmetric one cut the whole share from |x|.
+#
+# **The range is that of the last batch.** It worked with one batch, and nobody tried two:
+
+# %%
+low = high = None
+for part in np.split(seen["conv2"], 5):
+    low, high = part.min(), part.max()
+
+print(f"last batch {high:.2f}, all batches {seen['conv2'].max():.2f}")
+assert high < seen["conv2"].max()
+
+# %% [markdown]
+# *Repair*: `high = max(high, part.max())`; or an observer, which cannot forget.
+#
+# ## Key points
+#
+# - Error = clipping + rounding. A wide range rounds coarsely, a narrow one cuts; the sum has one minimum, which lies
+#   lower the fewer bits there are.
+# - At 8 bits min-max is nearly right. At 4 bits and below the range decides.
+# - Min-max hangs on one value; a percentile does not know the bits; entropy does not know distances; a formula does
+#   not know your data. Squared error knows data and bits, and is the safe choice.
+# - One outlier can take five bits from all others. Percentiles ignore it, squared error respects it. Which is right
+#   depends on what it is.
+# - ACIQ clips a Gaussian at 2.5591 σ for 4 bits; exactly best is 2.6816 σ; the difference costs 0.07 dB.
+# - A hundred images of the right kind are enough. Images of the wrong kind are never enough: same preprocessing as at
+#   inference, and compare ranges.
+#
+# ## Exercises
+#
+# [Exercises 03](../exercises/03_calibration.ipynb), 40 minutes: write the observers yourself, and calibrate layers
+# whose data somebody spoiled. `make lab` puts your own copy into `work/`.
+#
+# ## Sources
+#
+# - R. Banner, Y. Nahshan, D. Soudry, "Post training 4-bit quantization of convolutional networks for
+#   rapid-deployment", NeurIPS 2019, arXiv:1810.05723: ACIQ and its two error terms.
+# - J. Max, "Quantizing for Minimum Distortion", IRE Transactions on Information Theory 6, 1960: the exact steps.
+# - S. Migacz, "8-bit Inference with TensorRT", GTC 2017: the range of least Kullback–Leibler divergence.
+# - B. Jacob et al., CVPR 2018: exponential moving averages of ranges.
+# - H. Wu et al., "Integer Quantization for Deep Learning Inference: Principles and Empirical Evaluation", 2020,
+#   arXiv:2004.09602: max, percentile and entropy calibration compared on many networks.
+# - T. Dettmers et al., "LLM.int8()", 2022, arXiv:2208.07339: outlier channels in language models.
+# - H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST", 2017, arXiv:1708.07747: the photographs.
