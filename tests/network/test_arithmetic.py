@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fewerbits.network import arithmetic
+from fewerbits.network import windows
 from fewerbits.network.arithmetic import (
     add_bias,
     exact_dtype,
     integer_conv2d,
     integer_matmul,
     quantize_bias,
-    window_geometry,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,6 +76,7 @@ def test_the_bound_chooses_float32_up_to_1024_terms_and_by_the_values_beyond() -
     assert exact_dtype(extreme[:, :1024], extreme[:, :1024].T) is np.float32
     assert exact_dtype(extreme, extreme.T) is np.float64
     assert exact_dtype(extreme, extreme.T // 2) is np.float32
+    assert exact_dtype(extreme, np.hstack([extreme.T // 2, extreme.T])) is np.float64  # the largest column decides
     assert exact_dtype(np.full((1, 1025), 255, np.uint8), extreme.T) is np.float32  # 127·128·1025 < 2²⁴
     assert exact_dtype(np.zeros((1, 1025), np.uint8), extreme.T) is np.float64
 
@@ -146,7 +146,7 @@ def test_a_one_by_one_convolution_is_a_matrix_product() -> None:
 def test_images_are_convolved_independently_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     x, w = codes((9, 3, 6, 6), np.uint8), codes((4, 3, 3, 3), np.int8)
     together = integer_conv2d(x, w, 5, 1, 1, 1)
-    monkeypatch.setattr(arithmetic, "COLUMN_VALUES", 1)
+    monkeypatch.setattr(windows, "COLUMN_VALUES", 1)
     assert np.array_equal(integer_conv2d(x, w, 5, 1, 1, 1), together)
 
 
@@ -210,12 +210,3 @@ def test_the_ends_of_int32_are_bias_codes() -> None:
     assert quantize_bias([2**31 - 1, -(2**31)], 1.0, 1.0).tolist() == [2**31 - 1, -(2**31)]
     with pytest.raises(ValueError, match="channel 0"):
         quantize_bias([2**31], 1.0, 1.0)
-
-
-@pytest.mark.parametrize(
-    ("size", "kernel", "stride", "padding", "expected"), [(28, 3, 1, 1, 28), (28, 3, 2, 1, 14), (7, 2, 2, 0, 3)]
-)
-def test_output_sizes_are_those_of_the_formula(
-    size: int, kernel: int, stride: int, padding: int, expected: int
-) -> None:
-    assert window_geometry((size, size), (kernel, kernel), stride, padding)[1] == (expected, expected)

@@ -241,6 +241,29 @@ def conv_reference() -> Pairs:
             yield integer_conv2d(x, w, x_zero, w_zero, case.stride, case.padding, case.groups), theirs
 
 
+@compare("conv2d, add_bias, requantize", "onnx", "QLinearConv, even zero points, powers of two: ties included")
+def qlinear_conv_reference() -> Pairs:
+    for index, dtypes in enumerate(product((SIGNED, UNSIGNED), repeat=2)):
+        for case in CONVOLUTIONS[7:]:
+            rng = np.random.default_rng(index)
+            count, channels, outputs, height, width = case.shape
+            x = random_codes(rng, (count, channels, height, width), dtypes[0])
+            w = random_codes(rng, (outputs, channels // case.groups, case.kernel, case.kernel), dtypes[1])
+            x_zero, w_zero = random_codes(rng, (), dtypes[0]), random_codes(rng, (outputs,), dtypes[1])
+            bias, z_y = (
+                rng.integers(-3000, 3000, outputs).astype(np.int32),
+                int(random_codes(rng, (), dtypes[0])) // 2 * 2,
+            )
+            total = integer_conv2d(x, w, x_zero, w_zero, case.stride, case.padding, case.groups)
+            total = add_bias(total, bias)
+            s_x, s_w, s_y = scales(rng, 1, total, outputs)
+            limits = np.iinfo(dtypes[0])
+            ours = requantize(total, output_multiplier(s_x, s_w, s_y), int(z_y), limits.min, limits.max)
+            inputs = {"x": x, "s_x": s_x, "z_x": x_zero, "w": w, "s_w": s_w, "z_w": w_zero, "s_y": s_y}
+            how = {"strides": [case.stride] * 2, "pads": list(case.padding), "group": case.groups}
+            yield ours, onnx_nodes.run_reference("QLinearConv", {**inputs, "z_y": dtypes[0](z_y), "b": bias}, **how)
+
+
 @compare("integer_matmul u8×s8", "onnxruntime", THIS_CPU, expect="differ" if SATURATES else "equal")
 def exact_mixed_product() -> Pairs:
     for case in products(UNSIGNED, SIGNED, seed=4):

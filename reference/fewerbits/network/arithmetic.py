@@ -18,18 +18,15 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+from fewerbits.network.windows import Padding, images_first, unrolled, window_geometry
 from fewerbits.tensor import validation as valid
 
 INT32 = np.iinfo(np.int32)
-# Float values of one operand handled at a time. Blocks that stay near the core, and scratch that is small enough for
-# the allocator to keep it, matter more than the number of products: casting whole matrices cost up to half the speed.
+# Float values of one operand cast at a time. Scratch this small is kept by the allocator; whole matrices came back from
+# the kernel page by page, which cost up to half the speed.
 ROW_VALUES = 131072
-COLUMN_VALUES = 262144
-
-Padding = int | tuple[int, int, int, int]
 
 
 def integer_matmul(
@@ -96,20 +93,13 @@ def integer_conv2d(
     # −z_x·(Σw − K·z_w) is the same at every position, because padding holds z_x.
     constant = -x_zero * (w.sum(axis=(1, 2, 3)).astype(wide) - terms * w_zero)
     total = np.empty((len(x), len(w), *out_size), wide)
-    positions, weights = math.prod(out_size), w.reshape(groups, -1, terms)
-    block = min(len(x), max(1, COLUMN_VALUES // (max(terms * groups, len(w)) * positions)))
-    padded = _bordered(x.shape, block, pads, x_zero[0], dtype)
-    column_values, products = (np.empty(size * block * positions, dtype) for size in (groups * terms, len(w)))
-    for start in range(0, len(x), block):
-        images, part = x[start : start + block], total[start : start + block]
-        windows = _windows(images, padded, pads, w.shape[2:], stride)
-        unrolled = column_values[: windows.size].reshape(windows.shape)
-        unrolled[...] = windows
-        columns = unrolled.reshape(groups, terms, -1)
-        product = np.matmul(weights, columns, out=products[: part.size].reshape(groups, len(w) // groups, -1))
-        part[...] = _images_first(product, out_size, len(images))
+    weights = w.reshape(groups, -1, terms)
+    how = {"border": x_zero[0], "lowered_by": _offset(x)}
+    for images, columns in unrolled(x, w.shape, stride, pads, dtype, **how):
+        columns, part = columns.reshape(groups, terms, -1), total[images]
+        part[...] = images_first(weights @ columns, out_size)
         if w_zero.any():
-            sums = _images_first(columns.sum(axis=1), out_size, len(images)).astype(wide)
+            sums = images_first(columns.sum(axis=1), out_size).astype(wide)
             part -= w_zero.reshape(-1, 1, 1) * np.repeat(sums, len(w) // groups, axis=1)
         if constant.any():
             part += constant.reshape(-1, 1, 1)
@@ -191,24 +181,6 @@ def exact_dtype(a: NDArray[Any], b: NDArray[Any], axis: int | tuple[int, ...] = 
     return np.float32 if bound <= 2**24 else np.float64
 
 
-def window_geometry(
-    size: tuple[int, ...], kernel: tuple[int, ...], stride: int, padding: Padding
-) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
-    """Padding as (top, left, bottom, right), and the (height, width) of the result of sliding a window over `size`.
-
-    Raises ValueError for a negative padding or one that is neither one width nor four, and for a kernel that does
-    not fit into the padded size.
-    """
-    sides = tuple(padding) if isinstance(padding, (tuple, list)) else (padding,) * 4
-    if len(sides) != 4:
-        raise ValueError(f"padding={padding!r} is not accepted: it must be one width or (top, left, bottom, right)")
-    top, left, bottom, right = (valid.integer(side, "padding", 0) for side in sides)
-    height, width = size[0] + top + bottom - kernel[0], size[1] + left + right - kernel[1]
-    if height < 0 or width < 0:
-        raise ValueError(f"kernel {tuple(kernel)} is larger than x with its padding={padding!r}, size {tuple(size)}")
-    return (top, left, bottom, right), (height // stride + 1, width // stride + 1)
-
-
 def _codes(codes: ArrayLike, name: str, ndim: int) -> NDArray[Any]:
     array = np.asarray(codes)
     if array.dtype not in (np.int8, np.uint8):
@@ -251,32 +223,3 @@ def _as_int32(total: NDArray[Any]) -> NDArray[np.int32]:
     if total.min() < INT32.min or total.max() > INT32.max:
         raise ValueError(f"accumulators reach from {total.min()} to {total.max()}: int32 overflows; use fewer terms")
     return total.astype(np.int32)
-
-
-def _bordered(
-    shape: tuple[int, ...], images: int, pads: tuple[int, int, int, int], value: Any, dtype: type[Any]
-) -> NDArray[Any]:
-    """Room for some padded images of `shape` (N, C, H, W), filled with the zero point: (C, H_p, W_p, images).
-
-    With the images innermost, a row of windows is one run of W'·images values, which copies fast.
-    """
-    top, left, bottom, right = pads
-    return np.full((shape[1], shape[2] + top + bottom, shape[3] + left + right, images), value, dtype)
-
-
-def _windows(
-    images: NDArray[Any], padded: NDArray[Any], pads: tuple[int, int, int, int], kernel: tuple[int, ...], stride: int
-) -> NDArray[Any]:
-    """Lowered codes of (N, C, H, W) put inside their border; a view of all windows, (C, K_h, K_w, H', W', N)."""
-    count, _, height, width = images.shape
-    inner = padded[:, pads[0] : pads[0] + height, pads[1] : pads[1] + width, :count]
-    inner[...] = images.transpose(1, 2, 3, 0)
-    if _offset(images):
-        inner -= padded.dtype.type(_offset(images))
-    windows = sliding_window_view(padded[..., :count], kernel, axis=(1, 2))[:, ::stride, ::stride]
-    return windows.transpose(0, 4, 5, 1, 2, 3)
-
-
-def _images_first(values: NDArray[Any], out_size: tuple[int, int], images: int) -> NDArray[Any]:
-    """A view of (..., H'·W'·images) as (images, C, H', W')."""
-    return values.reshape(-1, *out_size, images).transpose(3, 0, 1, 2)

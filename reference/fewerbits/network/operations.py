@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fewerbits.network.arithmetic import Padding, window_geometry
 from fewerbits.network.requantize import requantize
+from fewerbits.network.windows import Padding, window_geometry
 from fewerbits.tensor import validation as valid
 from fewerbits.tensor.uniform import Uniform
 

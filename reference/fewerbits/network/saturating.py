@@ -15,7 +15,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from fewerbits.network.arithmetic import Padding, integer_conv2d, integer_matmul, window_geometry
+from fewerbits.network.arithmetic import integer_conv2d, integer_matmul
+from fewerbits.network.windows import Padding, window_geometry
 
 INT16 = np.iinfo(np.int16)
 # Pair sums handled at a time: 1 MiB of int32.
