@@ -54,7 +54,7 @@ def run_nbval(
     environment = build.kernel_environment(str(ipython_folder))
     for variable in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_CURRENT_TEST"):
         environment.pop(variable, None)
-    environment["PYTHONPATH"] = str(ROOT)
+    environment |= {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--color=no", "-q"]
     command += [f"--nbval-cell-timeout={cell_timeout}", f"--nbval-sanitize-with={SANITIZE}"]
     command += ["-c", str(ROOT / "pyproject.toml"), "-p", "tests.lessons.nbval_figures"]

@@ -1,8 +1,13 @@
 """Lessons are built from their sources, completely, and a second build changes nothing."""
 
+import base64
+import io
+
 import nbformat
+import numpy as np
 import pytest
 from fewerbits.teach import build
+from PIL import Image, PngImagePlugin
 
 from tests.lessons.notebooks import LESSONS, ROOT, SOURCES, load, make, name
 
@@ -195,6 +200,23 @@ def test_a_lesson_runs_in_its_own_folder_without_the_users_settings(tmp_path, mo
     assert printed[0] == f"{tmp_path.name} PASSIVE\n"
     assert "inline" in printed[1]
     assert printed[2] == "False\n"
+
+
+def test_stored_pictures_keep_every_pixel_and_nothing_else():
+    rng = np.random.default_rng(0)
+    for mode, channels in (("RGBA", 4), ("RGB", 3)):
+        picture = Image.fromarray(rng.integers(0, 256, (20, 30, channels), dtype=np.uint8), mode)
+        drawn = io.BytesIO()
+        picture.save(drawn, "PNG", pnginfo=comment())
+        stored = Image.open(io.BytesIO(base64.b64decode(build._small_png(base64.b64encode(drawn.getvalue()).decode()))))
+        assert np.array_equal(np.asarray(stored.convert(mode)), np.asarray(picture))
+        assert "Software" not in stored.info
+
+
+def comment():
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Software", "a version that changes")
+    return info
 
 
 def test_an_unknown_name_lists_the_lessons(capsys):
