@@ -155,7 +155,7 @@ def torch_matmul() -> Pairs:
     rng = np.random.default_rng(0)
     for bits, length, spread in ((2, 4096, 1), (3, 2000, 3), (4, 2000, 7), (8, 300, 20)):
         scheme = Logarithmic(3, bits)
-        codes: NDArray[Any] = rng.integers(scheme.largest_code - spread + 1, scheme.largest_code + 1, (2000, length))
+        codes: NDArray[Any] = rng.integers(scheme.largest_code - spread + 1, scheme.largest_code + 1, (600, length))
         codes = codes * rng.integers(-1, 2, codes.shape)
         activations = rng.integers(-255, 256, length)
         weights = torch.from_numpy(scheme.dequantize(codes)).double()
