@@ -112,7 +112,7 @@ MUTANTS = [
     Mutant("k_means", "gains == np.repeat(inner", "gains <= np.repeat(inner"),
     Mutant("k_means", "(centres[:-1] + centres[1:]) / 2", "(centres[:-1] + centres[1:]) / 3"),
     Mutant("lloyd_max", "thresholds = (x[1:] + x[:-1]) / 2", "thresholds = x[1:]"),
-    Mutant("lloyd_max", "second - 2 * x * first", "second - x * first"),
+    Mutant("lloyd_max", "(2 * x * first - x**2 * mass)", "(x * first - x**2 * mass)"),
     Mutant("lloyd_max", "** 3 / 12)", "** 2 / 12)"),
     Mutant("clipping", "clips**2 * mass", "clips * mass"),
     Mutant("clipping", "(3 * 4.0 **", "(12 * 4.0 **"),
