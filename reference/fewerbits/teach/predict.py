@@ -1,6 +1,7 @@
 """Guess first, then look: `my_guess = ...` in a cell, `reveal(my_guess, answer)` in the next.
 
-A guess never blocks: left as `...`, or of a kind that cannot be compared, it only brings the answer.
+A guess never blocks, and a missing one spoils nothing: left as `...` it brings a word on how to guess, None brings
+the answer without a guess, and so does a guess of a kind that cannot be compared.
 """
 
 from __future__ import annotations
@@ -13,16 +14,21 @@ import numpy as np
 def reveal(guess: Any, answer: float | str | bool, unit: str = "", digits: int = 1) -> None:
     """Print the answer and how far off the guess was.
 
-    `answer` is a number (printed with `digits` decimals and `unit`), a word or a truth value. A guess left as
-    `...` or None is said to be missing; it is never an error.
+    `answer` is a number (printed with `digits` decimals and `unit`), a word or a truth value. For a guess left as
+    `...` the answer stays hidden; for None it comes alone. No guess is an error.
     """
     print(comparison(guess, answer, unit, digits))
 
 
 def comparison(guess: Any, answer: float | str | bool, unit: str = "", digits: int = 1) -> str:
     """The line that `reveal` prints."""
-    if guess is None or guess is Ellipsis:
-        return f"Answer: {_text(answer, unit, digits)}.  (No guess yet: write one above and run both cells again.)"
+    if guess is Ellipsis:
+        return (
+            f"No guess yet: write {_wanted(answer, unit)} in place of ... above and run both cells again. "
+            "(None shows the answer without a guess.)"
+        )
+    if guess is None:
+        return f"Answer: {_text(answer, unit, digits)}."
     if isinstance(answer, (str, bool, np.bool_)):
         right = _plain(guess) == _plain(answer)
         return f"Answer: {_text(answer, unit, digits)}.  Your guess, {guess}, is {'right' if right else 'not it'}."
@@ -34,7 +40,26 @@ def comparison(guess: Any, answer: float | str | bool, unit: str = "", digits: i
         verdict = "right"
     else:
         verdict = f"{_text(abs(difference), unit, digits)} too {'high' if difference > 0 else 'low'}"
-    return f"Answer: {_text(answer, unit, digits)}.  Your guess, {_text(number, unit, digits)}, is {verdict}."
+    if unit == "%" and 0 < abs(number) < 1 <= abs(float(answer)):
+        verdict += ". (Percent are asked: a half is 50.)"
+    else:
+        verdict += "."
+    return f"Answer: {_text(answer, unit, digits)}.  Your guess, {_echo(number, unit, digits)}, is {verdict}"
+
+
+def _wanted(answer: float | str | bool, unit: str) -> str:
+    """What kind of guess is asked for; it depends on the kind of the answer, not on its value."""
+    if _plain(answer) in ("yes", "no"):
+        return '"yes" or "no", with the quotes,'
+    if isinstance(answer, str):
+        return "a word in quotes"
+    return f"a number ({unit})" if unit else "a number"
+
+
+def _echo(number: float, unit: str, digits: int) -> str:
+    """A guess with the digits of the answer, or with more where these would show another number."""
+    text = _text(number, unit, digits)
+    return text if round(number, digits) == number else f"{number:,.6g} {unit}".strip()
 
 
 def _number(guess: Any) -> float | None:
