@@ -105,7 +105,7 @@ class Logarithmic:
             for start in range(0, flat.size, size):
                 values, out = flat[start : start + size].astype(kind, copy=False), target[start : start + size]
                 # The sum of squares is the cheapest test that nothing is infinite or NaN; it may overflow by itself.
-                if not math.isfinite(np.vdot(values, values)):
+                if not math.isfinite(np.vdot(values, values)) and not np.isfinite(values).all():
                     valid.require_finite(x)
                 # np.take is faster by indices of its own kind.
                 np.copyto(index[: values.size], _index(values, offsets, scratch), casting="unsafe")
