@@ -9,7 +9,8 @@ terms come after. Sources: Intel's intrinsics guide (vpmaddubsw); ONNX Runtime's
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from itertools import product
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -19,8 +20,9 @@ from fewerbits.network.arithmetic import integer_conv2d, integer_matmul
 from fewerbits.network.windows import Padding, window_geometry
 
 INT16 = np.iinfo(np.int16)
-# Pair sums handled at a time: 1 MiB of int32.
-PAIR_VALUES = 262144
+# Handled at a time: 1 MiB of unrolled codes, 1 MiB of pair sums.
+COLUMN_CODES = 2**20
+PAIR_VALUES = 2**18
 
 
 def saturating_matmul(
@@ -57,24 +59,26 @@ def saturating_conv2d(
     out_channels, per_group = w.shape[:2]
     if per_group == 1 and out_channels == groups:
         return exact
-    (top, left, bottom, right), _ = window_geometry(x.shape[2:], w.shape[2:], stride, padding)
+    (top, left, bottom, right), out_size = window_geometry(x.shape[2:], w.shape[2:], stride, padding)
     sides = ((0, 0), (0, 0), (top, bottom), (left, right))
     padded = np.pad(x, sides, constant_values=np.asarray(x_zero_point, np.uint8).item())
     windows = sliding_window_view(padded, w.shape[2:], axis=(2, 3))[:, :, ::stride, ::stride]
-    for group in range(groups):
+    windows = windows.transpose(0, 2, 3, 4, 5, 1)  # (N, H', W', K_h, K_w, C)
+    block = max(1, COLUMN_CODES // (w[0].size * math.prod(out_size)))
+    for group, start in product(range(groups), range(0, len(x), block)):
         outputs = slice(group * out_channels // groups, (group + 1) * out_channels // groups)
         weights = w[outputs].transpose(2, 3, 1, 0).reshape(-1, out_channels // groups)  # (K_h·K_w·C, O)
-        for image, result in zip(windows[:, group * per_group : (group + 1) * per_group], exact[:, outputs]):
-            columns = image.transpose(1, 2, 3, 4, 0).reshape(-1, len(weights))  # (H'·W', K_h·K_w·C)
-            result -= _excess(columns, weights).T.reshape(result.shape)
+        columns = windows[start : start + block, ..., group * per_group : (group + 1) * per_group]
+        excess = _excess(columns.reshape(-1, len(weights)), weights)  # (images·H'·W', O)
+        exact[start : start + block, outputs] -= excess.reshape(-1, *out_size, weights.shape[1]).transpose(0, 3, 1, 2)
     return exact
 
 
 def pairs_at_risk(b: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Which pairs of int8 weights (K, N) can saturate for some uint8 codes: bool (⌈K/2⌉, N)."""
-    first, second = _pairs(b, 0)
-    highest = 255 * (np.maximum(first, 0) + np.maximum(second, 0))
-    lowest = 255 * (np.minimum(first, 0) + np.minimum(second, 0))
+    wide = _even(b)
+    highest = 255 * (np.maximum(wide[0::2], 0) + np.maximum(wide[1::2], 0))
+    lowest = 255 * (np.minimum(wide[0::2], 0) + np.minimum(wide[1::2], 0))
     return (highest > INT16.max) | (lowest < INT16.min)
 
 
@@ -84,24 +88,21 @@ def _excess(a: NDArray[np.uint8], b: NDArray[np.int8]) -> NDArray[np.int32]:
     column, pair = np.nonzero(pairs_at_risk(b).T)
     if column.size == 0:
         return lost
-    (a_first, a_second), (b_first, b_second) = _pairs(a, 1), _pairs(b, 0)
-    b_first, b_second = b_first[pair, column], b_second[pair, column]
+    first, second = 2 * pair, np.minimum(2 * pair + 1, len(b) - 1)
+    b_first, b_second = _even(b)[2 * pair, column], _even(b)[2 * pair + 1, column]
     columns, starts = np.unique(column, return_index=True)
     rows = max(1, PAIR_VALUES // column.size)
     for start in range(0, len(a), rows):
-        block = slice(start, start + rows)
-        sums = a_first[block][:, pair] * b_first + a_second[block][:, pair] * b_second
+        block = a[start : start + rows]
+        sums = block[:, first] * b_first + block[:, second] * b_second
         sums -= np.clip(sums, INT16.min, INT16.max)
-        lost[block, columns] = np.add.reduceat(sums, starts, axis=1)
+        lost[start : start + rows, columns] = np.add.reduceat(sums, starts, axis=1)
     return lost
 
 
-def _pairs(codes: NDArray[Any], axis: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The first and second members of the pairs along `axis`, as int32; an odd one out is paired with zero."""
-    if codes.shape[axis] % 2:
-        codes = np.pad(codes, [(0, int(index == axis)) for index in range(2)])
-    wide = np.moveaxis(codes, axis, 0).astype(np.int32)
-    return np.moveaxis(wide[0::2], 0, axis), np.moveaxis(wide[1::2], 0, axis)
+def _even(b: NDArray[np.int8]) -> NDArray[np.int32]:
+    """`b` in int32 with an even number of rows: an odd one out is paired with zero."""
+    return np.pad(b.astype(np.int32), ((0, len(b) % 2), (0, 0)))
 
 
 def _unsigned_by_signed(
