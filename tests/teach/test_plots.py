@@ -1,6 +1,7 @@
 """The shared figures: what they draw is what the scheme does, and all of it can be read."""
 
 import io
+import itertools
 
 import matplotlib
 import matplotlib.pyplot
@@ -109,8 +110,19 @@ def test_few_levels_carry_their_codes_and_many_only_as_many_labels_as_fit():
 
     assert labels(THREE_BITS) == ["−3", "−2", "−1", "0", "1", "2", "3"]
     many = labels(Uniform.from_range(-1.0, 1.0, bits=8))
-    assert "0" in many
-    assert 4 < len(many) <= 17
+    assert {"−128", "0", "127"} <= set(many)
+    assert 4 < len(many) <= 22
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 5, 8])
+@pytest.mark.parametrize("limit", [0.15, 0.3, 1.0, 1.5])
+def test_labels_of_codes_do_not_touch(bits, limit):
+    figure = plots.staircase(Uniform.from_range(-limit, limit, bits), -1.5, 1.5)
+    figure.draw_without_rendering()
+    # A line of text is higher than its digits, which fill three quarters of it.
+    lines = [label.get_window_extent() for label in figure.axes[0].child_axes[0].get_yticklabels() if label.get_text()]
+    assert len(lines) > 0
+    assert all(upper.y0 - lower.y0 > 0.75 * lower.height for lower, upper in itertools.pairwise(lines))
 
 
 def test_the_error_figure_draws_the_error_and_its_bound():
@@ -127,6 +139,17 @@ def test_the_relative_error_of_values_that_become_zero_is_100_percent():
     assert np.allclose(percent, [100, 100, 0], atol=1e-4)
 
 
+def test_the_relative_error_says_how_many_values_it_shows_and_marks_half_a_step():
+    def texts(x, **options):
+        return [text.get_text() for text in plots.relative_error(THREE_BITS, x, **options).axes[0].legend_.get_texts()]
+
+    assert texts(np.linspace(0.1, 1, 5000)) == ["one dot per value"]
+    assert texts(np.linspace(-1, 1, 20000)) == ["5,000 of 20,000 values"]
+    assert texts(np.linspace(0.1, 1, 9), half_step=1 / 6)[1] == "half a step: 0.167"
+    marked = plots.relative_error(THREE_BITS, VALUES, half_step=1 / 6).axes[0].lines[1]
+    assert list(marked.get_xdata()) == [1 / 6, 1 / 6]
+
+
 def test_small_matrices_show_their_numbers_and_large_ones_do_not():
     def numbers(matrix):
         return [text.get_text() for axes in plots.triptych(matrix, THREE_BITS).axes for text in axes.texts]
@@ -139,7 +162,9 @@ def test_boxes_surround_the_values_that_share_a_scale():
     schemes = {"tensor": Uniform.fit(MATRIX, 4), "pairs": Uniform.fit(MATRIX, 4, axis=1, group_size=2)}
     figure = plots.shared_scales(MATRIX, schemes, {"tensor": (4, 4), "pairs": (1, 2)}, title="Scales")
     boxes = {axes.get_title(): len(axes.patches) for axes in figure.axes if axes.get_title()}
-    assert boxes == {"tensor": schemes["tensor"].scale.size, "pairs": schemes["pairs"].scale.size}
+    assert boxes == {"the values x": 0, "tensor": schemes["tensor"].scale.size, "pairs": schemes["pairs"].scale.size}
+    numbers = [text.get_text() for text in figure.axes[0].texts]
+    assert numbers == [f"{value:.2f}".replace("-", "−") for value in MATRIX.ravel()]
 
 
 def test_the_reference_line_rises_by_six_decibels_per_bit():

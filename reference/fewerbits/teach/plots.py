@@ -7,6 +7,7 @@ per inch, so that JupyterLab shows them at their size. Colours: Okabe–Ito for 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -118,18 +119,29 @@ def error_against_input(
 
 
 def relative_error(
-    scheme: Scheme, values: ArrayLike, title: str = "The smaller the value, the larger its relative error"
+    scheme: Scheme,
+    values: ArrayLike,
+    half_step: float | None = None,
+    title: str = "The smaller the value, the larger its relative error",
 ) -> Figure:
-    """|x̂ − x|/|x| in percent against |x| (logarithmic axis), one dot for each of at most 5000 of the `values`."""
+    """|x̂ − x|/|x| in percent against |x| (logarithmic axis), one dot for each of at most 5000 of the `values`.
+
+    A dashed line at `half_step` when it is given. The smallest twentieth of the values is left of the axis: it would
+    take half of a logarithmic one.
+    """
     figure, axes = new_figure(3.6)
     x = np.asarray(values, np.float32)
     relative = 100 * np.abs(fake_quantize(scheme, x) - x).ravel()
     magnitude = np.abs(x).ravel()
-    shown = np.flatnonzero(magnitude)[:: max(1, np.count_nonzero(magnitude) // 5000)]
-    axes.plot(magnitude[shown], relative[shown] / magnitude[shown], ".", color=BLUE, markersize=3)
+    present = np.flatnonzero(magnitude)
+    shown = present[:: math.ceil(len(present) / 5000)]
+    name = "one dot per value" if len(shown) == len(present) else f"{len(shown):,} of {len(present):,} values"
+    axes.plot(magnitude[shown], relative[shown] / magnitude[shown], ".", color=BLUE, markersize=3, label=name)
     axes.set(title=title, xlabel="magnitude |x| (logarithmic scale)", ylabel="relative error (%)", xscale="log")
-    # The few values next to zero would take half of a logarithmic axis.
-    axes.set_xlim(left=float(np.quantile(magnitude[shown], 0.01)))
+    axes.set_xlim(left=float(np.quantile(magnitude[shown], 0.05)))
+    if half_step is not None:
+        axes.axvline(half_step, color=VERMILLION, linestyle="--", linewidth=1.2, label=f"half a step: {half_step:.3g}")
+    axes.legend(loc="upper right", markerscale=3)
     return figure
 
 
@@ -154,15 +166,16 @@ def triptych(x: ArrayLike, scheme: Scheme, title: str = "Original, quantized, er
 def shared_scales(
     x: ArrayLike, schemes: Mapping[str, Scheme], scale_shapes: Mapping[str, tuple[int, int]], title: str
 ) -> Figure:
-    """One map of |x̂ − x| per scheme; boxes surround the values of the matrix `x` that share one scale.
+    """The matrix `x`, and a map of |x̂ − x| per scheme; boxes surround the values that share one scale.
 
     `scale_shapes[name]` is the (rows, columns) of one box.
     """
     original = np.asarray(x, np.float32)
     errors = {name: np.abs(fake_quantize(scheme, original) - original) for name, scheme in schemes.items()}
     limits = (0.0, max(float(error.max()) for error in errors.values()))
-    figure, axes = new_figure(_map_height(original, len(schemes)), columns=len(schemes), squeeze=False)
-    for panel, (name, error) in zip(axes[0], errors.items()):
+    figure, axes = new_figure(_map_height(original, 1 + len(schemes)), columns=1 + len(schemes))
+    values = _map(axes[0], original, "the values x", (float(original.min()), float(original.max())))
+    for panel, (name, error) in zip(axes[1:], errors.items()):
         image = _map(panel, error, name, limits)
         rows, columns = scale_shapes[name]
         for row in range(0, original.shape[0], rows):
@@ -170,8 +183,9 @@ def shared_scales(
                 corner = (column - 0.46, row - 0.46)
                 box = Rectangle(corner, columns - 0.08, rows - 0.08, fill=False, color=ORANGE, linewidth=2.5)
                 panel.add_patch(box)
-    bar = figure.colorbar(image, ax=axes, location="bottom", shrink=0.6, aspect=40)
-    bar.set_label("|x̂ − x| (unit of x)")
+    figure.colorbar(values, ax=axes[0], location="bottom", aspect=14).set_label("x")
+    bar = figure.colorbar(image, ax=axes[1:], location="bottom", shrink=0.6, aspect=40)
+    bar.set_label("error |x̂ − x| (unit of x)")
     figure.suptitle(title, fontsize=STYLE["axes.titlesize"])
     return figure
 
@@ -204,12 +218,16 @@ def histogram(x: ArrayLike, scheme: Scheme, title: str = "Values and levels", un
 
 
 def _spread(levels: NDArray[Any], limits: tuple[float, float]) -> NDArray[Any]:
-    """Every level, or every second, fourth, ... counted from zero, so that their labels do not touch."""
-    every, closest = 1, 0.06 * (limits[1] - limits[0])
+    """Every level, or every second, fourth, ... counted from zero, so that their labels do not touch; and the ends."""
+    every, closest = 1, 0.045 * (limits[1] - limits[0])
     zero = int(np.argmin(np.abs(levels)))
     while len(levels) > 2 * every and np.min(np.diff(levels[zero % every :: every])) < closest:
         every *= 2
-    return levels[zero % every :: every]
+    spread = levels[zero % every :: every]
+    for end in (levels[0], levels[-1]):
+        if end not in spread and abs(end - levels[zero]) >= closest:
+            spread = np.sort(np.append(spread[np.abs(spread - end) >= closest], end))
+    return spread
 
 
 def _minus(number: str) -> str:
