@@ -81,7 +81,7 @@ def test_one_wrong_element_in_any_output_is_noticed(task: Task):
                 continue  # the oracle leaves a choice here
             changed = [[part.copy() for part in each] for each in answers]
             flat = changed[probe][position].reshape(-1)
-            flat[-1] = flat[-1] + 1 if output.integer else flat[-1] * 1.001 + 1e-3
+            flat[-1] += 1 if output.integer else 1e-3 * (1 + abs(flat[-1]))
             changed[probe][position] = flat.reshape(parts[position].shape)
             assert answering(changed).mark == FAILED, (probe, output.name)
 
