@@ -6,6 +6,8 @@ beside this file, imported below.
 
 from __future__ import annotations
 
+from fewerbits.teach.check.calibration.choosing import best_clip, laplace_clip, robust_range, two_errors
+from fewerbits.teach.check.calibration.observing import calibration_images, percentile_range, running_range
 from fewerbits.teach.check.report import Result
 from fewerbits.teach.check.task import Between, Output, Task
 from fewerbits.teach.check.uniform.storage import store
@@ -18,14 +20,21 @@ __all__ = [
     "Result",
     "Task",
     "affine_parameters",
+    "best_clip",
+    "calibration_images",
     "dequantize",
     "error_bound",
     "fake_quantize",
+    "laplace_clip",
+    "percentile_range",
     "quantize",
     "quantize_per_channel",
+    "robust_range",
+    "running_range",
     "store",
     "symmetric_scale",
     "tasks",
+    "two_errors",
 ]
 
 

@@ -159,4 +159,5 @@ def _is_own(frame: FrameType, function: Callable[..., Any]) -> bool:
 def _same(before: Any, after: Any) -> bool:
     if not isinstance(before, np.ndarray):
         return bool(before == after) if isinstance(before, (int, float, str, list, tuple)) else True
-    return before.shape == after.shape and before.dtype == after.dtype and np.array_equal(before, after)
+    same_kind = before.shape == after.shape and before.dtype == after.dtype
+    return same_kind and np.array_equal(before, after, equal_nan=before.dtype.kind == "f")

@@ -10,12 +10,16 @@ import difflib
 import textwrap
 from types import ModuleType
 
+from fewerbits.teach.mistakes.calibration import choosing, observing
 from fewerbits.teach.mistakes.record import Mistake, also, mistake
 from fewerbits.teach.mistakes.uniform import codes, parameters, tensors
 
 __all__ = ["TOPICS", "Mistake", "also", "catalogue", "find", "in_task", "mistake", "records", "table"]
 
-TOPICS: dict[str, tuple[ModuleType, ...]] = {"uniform": (parameters, codes, tensors)}
+TOPICS: dict[str, tuple[ModuleType, ...]] = {
+    "uniform": (parameters, codes, tensors),
+    "calibration": (observing, choosing),
+}
 
 
 def records() -> tuple[Mistake, ...]:

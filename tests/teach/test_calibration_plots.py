@@ -1,0 +1,69 @@
+"""The figures of ranges: everything is labelled and inside, and what is marked is the minimum."""
+
+import io
+
+import numpy as np
+import pytest
+from fewerbits.teach import calibration_plots, plots
+from fewerbits.teach.check.runner import run
+from matplotlib.text import Text
+from PIL import Image
+
+CLIPS = np.linspace(0.2, 3, 40)
+CLIPPING = np.maximum(2 - CLIPS, 0) ** 2
+ROUNDING = 0.1 * CLIPS**2
+VALUES = np.abs(np.random.default_rng(0).normal(size=500))
+ALL = {
+    "error_curves": calibration_plots.error_curves(CLIPS, CLIPPING, ROUNDING, "Errors"),
+    "clip_over_histogram": calibration_plots.clip_over_histogram(VALUES, 1.0, CLIPS, CLIPPING, ROUNDING, "A clip"),
+    "by_layer": calibration_plots.by_layer({"min-max": [10, 12], "MSE": [20, 21]}, ["conv1", "conv2"], "Layers"),
+    "scatter_of_draws": calibration_plots.scatter_of_draws(
+        {"min-max": {1: [1.0, 2.0], 10: [2.0, 3.0]}, "MSE": {1: [1.0, 1.1], 10: [1.0]}}, "Draws"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_figure_is_as_wide_as_a_notebook_and_has_a_title_and_labels(name):
+    with Image.open(io.BytesIO(ALL[name]._repr_png_())) as image:
+        assert image.width == 800
+        assert 250 < image.height < 700
+    assert any([ALL[name].get_suptitle(), *(axes.get_title() for axes in ALL[name].axes)])
+    assert all(axes.get_xlabel() and axes.get_ylabel() for axes in ALL[name].axes)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_all_text_is_at_least_ten_points_and_inside_the_figure(name):
+    figure = ALL[name]
+    assert all(text.get_fontsize() >= 10 for text in figure.findobj(Text) if text.get_text())
+    drawn = figure.get_tightbbox()
+    assert drawn.x0 >= 0
+    assert drawn.x1 <= plots.WIDTH
+    assert drawn.y0 >= 0
+    assert drawn.y1 <= figure.get_figheight()
+
+
+def test_the_dot_lies_at_the_smallest_sum():
+    dot = next(line for line in ALL["error_curves"].axes[0].lines if "least" in line.get_label())
+    # d/dc of (2 − c)² + c²/10 is zero at c = 2/1.1.
+    assert abs(dot.get_xdata()[0] - 2 / 1.1) <= CLIPS[1] - CLIPS[0]
+
+
+def test_what_lies_beyond_the_clip_is_shaded_and_nothing_when_all_lies_within():
+    def shaded(clip):
+        figure = calibration_plots.clip_over_histogram(VALUES, clip, CLIPS, CLIPPING, ROUNDING, "A clip")
+        return [patch for patch in figure.axes[0].patches if patch.get_label() == "saturates"]
+
+    assert np.isclose(shaded(1.0)[0].get_x(), 1.0)
+    assert shaded(3.0) == []
+
+
+def test_every_draw_is_one_dot():
+    assert [len(line.get_xdata()) for line in ALL["scatter_of_draws"].axes[0].lines] == [4, 3]
+
+
+def test_a_nan_that_stays_where_it_was_is_no_change():
+    """The inputs of this chapter's exercises hold NaN, which differs from itself."""
+    spoiled = np.array([1.0, np.nan])
+    assert run(lambda x: 0, (spoiled,), 3).changed is None
+    assert run(lambda x: x.fill(np.nan), (spoiled,), 3).changed == 0
