@@ -157,7 +157,7 @@ assert right["2 bits"] < right["8 bits"] - 20
 # | **00 start** | run the environment check, read the map, quantize an image and a layer |
 # | 01 numbers *(not written yet)* | say what float32, bfloat16, float16 and int8 store; predict size, traffic, energy |
 # | [02 uniform](02_uniform.ipynb) | derive scale, zero point and ranges; bound the error; measure 6.02 dB per bit |
-# | 03 calibration *(not written yet)* | choose a range: min-max, percentile, MSE, entropy, analytic; handle outliers |
+# | [03 calibration](03_calibration.ipynb) | choose a range: min-max, percentile, MSE, entropy, analytic; handle outliers |
 # | 04 logarithmic *(not written yet)* | quantize in the log domain, with a sign and a true zero |
 # | 05 codebooks *(not written yet)* | use optimum quantizers, small floats and block formats; count their metadata |
 # | 06 integers *(not written yet)* | compute a layer in integers only, and requantize its sums |
