@@ -35,7 +35,7 @@ def clip_over_histogram(
     left.set(xlabel="value x", ylabel="count (logarithmic scale)")
     _curves(right, np.asarray(clips), np.asarray(clipping), np.asarray(rounding))
     right.axvline(clip, color=BLACK, linewidth=1.4)
-    right.legend(loc="upper right")
+    right.legend(loc="upper center")
     figure.suptitle(title, fontsize=12)
     return figure
 
