@@ -7,7 +7,6 @@ import time
 import tracemalloc
 
 import numpy as np
-
 from fewerbits import data
 from fewerbits.network import integer_network
 from fewerbits.network.batches import over_batches
