@@ -166,6 +166,11 @@ def test_min_max_keeps_float32_so_that_scales_are_those_of_fit() -> None:
     np.testing.assert_array_equal(ours.zero_point, direct.zero_point)
 
 
+def test_the_scale_of_float16_data_is_computed_in_float32() -> None:
+    scheme = MinMax().observe(np.array([-1, 3], np.float16)).fit(8, symmetric=False)
+    assert scheme.scale == np.float32(4) / np.float32(255)
+
+
 @given(
     st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=200),
     st.sampled_from([50.0, 90.0, 99.0, 99.9, 100.0]),
@@ -185,6 +190,14 @@ def test_a_percentile_range_keeps_its_share_and_no_bin_more(values, percent, sym
         cut = int(len(x) * (1000 - round(percent * 10)) // 2000)
         assert x[cut] - width <= low <= x[cut]
         assert x[-1 - cut] <= high <= x[-1 - cut] + width
+
+
+def test_a_percentile_is_the_decimal_number_as_written() -> None:
+    # 99.9 % of 2000 values leaves out exactly one on each side, and of 1000 exactly one magnitude; every value has a
+    # bin of its own, of width 1. In binary arithmetic (100 − 99.9)/200·2000 is .99999… and nothing would be left out.
+    x = 2 * np.arange(2000.0)
+    assert Percentile(percent=99.9).observe(x).range(symmetric=False) == (2, 3997)
+    assert Percentile(percent=99.9).observe(x[:1000]).range()[1] == 1996.5
 
 
 def test_the_hundredth_percentile_is_the_whole_range() -> None:
@@ -237,6 +250,16 @@ def test_divergence_is_zero_where_every_level_is_flat_and_nothing_is_cut() -> No
     assert divergence(flat, 4.0, -2, 2) == pytest.approx(0, abs=1e-15)
     assert divergence(flat, 4.0, -1, 1) > 0.1
     assert divergence(flat, 0.5, -128, 127) == np.inf
+
+
+def test_what_is_cut_off_is_added_to_the_outermost_bin_on_its_side() -> None:
+    # The range 2..4 holds the bins with the centres 2½ and 3½, which round to its two levels; 3 values lie below.
+    counts = np.array([1, 2, 3, 4, 5, 6])
+    edges = np.arange(7.0)
+    expected = kl_divergence(np.array([3 + 1 + 2, 4 + 5 + 6]), np.array([3, 4]))
+    assert divergence((edges[:-1], edges[1:], counts), 2.0, 1, 2) == pytest.approx(expected)
+    mirrored = (-edges[:0:-1], -edges[-2::-1], counts[::-1])
+    assert divergence(mirrored, 2.0, -2, -1) == pytest.approx(expected)
 
 
 def test_kl_divergence_of_two_coins() -> None:

@@ -256,4 +256,4 @@ class Analytic(HistogramObserver):
         distance -= mean
         if self.density == "laplace":
             return mean, float(np.average(np.abs(distance), weights=counts))
-        return mean, math.sqrt(np.average(distance**2 + (right - left) ** 2 / 12, weights=counts))
+        return mean, math.sqrt(np.average(distance**2, weights=counts))
