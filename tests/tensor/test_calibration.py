@@ -166,9 +166,9 @@ def test_min_max_keeps_float32_so_that_scales_are_those_of_fit() -> None:
     np.testing.assert_array_equal(ours.zero_point, direct.zero_point)
 
 
-def test_the_scale_of_float16_data_is_computed_in_float32() -> None:
-    scheme = MinMax().observe(np.array([-1, 3], np.float16)).fit(8, symmetric=False)
-    assert scheme.scale == np.float32(4) / np.float32(255)
+def test_float16_batches_are_averaged_in_float32() -> None:
+    batches = [np.array([value], np.float16) for value in (1, 2)]
+    assert watch(MovingAverage(rate=0.01), batches).range()[1] == np.float32(1.01)
 
 
 @given(
