@@ -19,8 +19,8 @@ Array = NDArray[Any]
 # How much more than the least error, found by trying 400 clips, a good clip may cost.
 MOST_EXCESS = 0.02
 LAYERS = ("conv2", "conv4", "conv6")
-# Min-max of the spoiled data stays below 5 dB, of the unspoiled below 17; least squared error reaches 20.
-LEAST_DECIBELS = 18.0
+# Min-max of the spoiled data stays below 5 dB, of the unspoiled below 16; least squared error reaches 19 to 22.
+LEAST_DECIBELS = 17.0
 
 
 def right_two_errors(x: Array, clip: float, bits: int) -> tuple[Between, Between]:
@@ -36,7 +36,7 @@ def right_two_errors(x: Array, clip: float, bits: int) -> tuple[Between, Between
     results = [float(total / x.size) for total in (clipping, rounding)]
     # float32 may miss a value by a few units in its last place; that error does not vanish where the true one does.
     slack = (float(np.max(np.abs(x))) * 2.0**-21) ** 2
-    ends = [(result * (1 - 1e-4) - slack, result * (1 + 1e-4) + slack) for result in results]
+    ends = [(result - slack, result + slack) for result in results]
     return Between(*ends[0]), Between(*ends[1])
 
 
@@ -110,7 +110,7 @@ best_clip = Task(
 )
 
 
-def right_laplace_clip(x: Array, bits: int) -> Between:
+def right_laplace_clip(x: Array, bits: int) -> float:
     """β·u with u·exp(u) = 3·4^bits, by bisection; β is the mean distance from the mean."""
     low, high = 0.0, 50.0
     while high - low > 1e-12:
@@ -118,8 +118,7 @@ def right_laplace_clip(x: Array, bits: int) -> Between:
         low, high = (middle, high) if middle * math.exp(middle) < 3 * 4**bits else (low, middle)
     values = [float(value) for value in x.flat]
     mean = math.fsum(values) / len(values)
-    clip = high * math.fsum(abs(value - mean) for value in values) / len(values)
-    return Between(0.99 * clip, 1.01 * clip)
+    return high * math.fsum(abs(value - mean) for value in values) / len(values)
 
 
 def _laplace_clip_probes() -> list[Probe]:
@@ -136,7 +135,7 @@ def _laplace_clip_probes() -> list[Probe]:
 
 laplace_clip = Task(
     call="laplace_clip(x, bits)",
-    returns=(Output("clip", loose_shape=True),),
+    returns=(Output("clip", loose_shape=True, rtol=0.01),),
     oracle=right_laplace_clip,
     probes=_laplace_clip_probes,
     divisible=False,

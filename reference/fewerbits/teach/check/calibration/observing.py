@@ -121,8 +121,8 @@ def _percentile_range_probes() -> list[Probe]:
     spiked = rng.normal(0.3, 1, size=500).astype(np.float32)
     spiked[7] = 60
     return [
-        (np.arange(-10.0, 31.0), 90.0),
-        (np.arange(1.0, 42.0), 90.0),
+        (3 * np.arange(-10.0, 31.0), 90.0),
+        (2 * np.arange(1.0, 42.0), 90.0),
         (np.linspace(-41, 159, 101), 80.0),
         (rng.normal(0.5, 1, size=(20, 50)).astype(np.float32), 98.0),
         (-rng.exponential(size=400), 99.0),
