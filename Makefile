@@ -8,7 +8,7 @@ export OPENBLAS_NUM_THREADS = 1
 export JUPYTER_PLATFORM_DIRS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test quick notebooks verify bench capstone browser mutants lint clean ready ready-test
+.PHONY: help lab test quick notebooks verify bench capstone browser mutants lint clean ready ready-test ready-browser
 
 help: ## list what make can do
 	@echo "Fewer Bits: a course on neural-network quantization. Start with:  make lab"
@@ -21,10 +21,10 @@ lab: ready ## set up, then open JupyterLab at the first lesson (ARGS=--no-browse
 
 test: ready-test ## prove everything: code, oracles, notebooks, exercises
 	@$(RUN) -m ruff check && $(RUN) -m ruff format --check && $(RUN) -m mypy reference/fewerbits
-	@$(RUN) -m pytest -n 2 --dist loadscope $(ARGS)
+	@$(RUN) -m pytest -n 2 --dist loadscope -m "not browser" $(ARGS)
 
 quick: ready-test ## the fast part of the proof, under a minute
-	@$(RUN) -m pytest -n 2 --dist loadscope -m "not slow" $(ARGS)
+	@$(RUN) -m pytest -n 2 --dist loadscope -m "not slow and not browser" $(ARGS)
 
 notebooks: ready-test ## build the lessons and exercises whose source changed
 	@$(RUN) -m fewerbits.teach.build $(ARGS) && $(RUN) -m fewerbits.teach.exercises.build $(ARGS)
@@ -38,8 +38,7 @@ bench: ready-test ## print speed and memory as paired ratios
 capstone: ready ## quantize the CNN, run it on ONNX Runtime, print accuracy, bytes and latency ratios
 	@$(RUN) -m fewerbits.capstone $(ARGS)
 
-browser: ready-test ## drive the notebooks in JupyterLab in headless Chromium
-	@$(PYTHON) reference/install.py test,browser
+browser: ready-browser ## drive the notebooks in JupyterLab in headless Chromium
 	@$(RUN) -m pytest -m browser tests/browser $(ARGS)
 
 mutants: ready-test ## plant one-character faults and show that a test fails on each
@@ -53,3 +52,6 @@ ready:
 
 ready-test:
 	@$(PYTHON) reference/install.py test
+
+ready-browser:
+	@$(PYTHON) reference/install.py test,browser
