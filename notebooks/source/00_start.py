@@ -44,6 +44,7 @@ print(image.shape, "pixels from", image.min(), "to", image.max())
 # %% [markdown]
 # To **quantize** is to replace each number by one of a few, and to store only which one: its **code**. Eight bits make
 # 256 codes. How many shades of grey are left with two bits? Put a number in place of the dots, then run both cells.
+# (`my_guess = None` shows the answer without a guess.)
 
 # %%
 my_guess = ...
@@ -53,6 +54,8 @@ two_bits = Uniform.fit(image, bits=2, symmetric=False, signed=False)
 codes = two_bits.quantize(image)
 
 reveal(my_guess, len(set(codes.ravel())), digits=0)
+
+# %%
 assert set(codes.ravel()) == {0, 1, 2, 3}
 
 # %%
@@ -98,6 +101,8 @@ eight_bits = Uniform.fit(weights, bits=8)
 
 factor = weights.nbytes / eight_bits.nbytes(weights.shape)
 reveal(my_guess, factor, "times")
+
+# %%
 print(f"{weights.nbytes:,} bytes become {eight_bits.nbytes(weights.shape):,}")
 assert 3.99 < factor < 4
 
@@ -157,7 +162,7 @@ assert right["2 bits"] < right["8 bits"] - 20
 # | **00 start** | run the environment check, read the map, quantize an image and a layer |
 # | 01 numbers *(not written yet)* | say what float32, bfloat16, float16 and int8 store; predict size, traffic, energy |
 # | [02 uniform](02_uniform.ipynb) | derive scale, zero point and ranges; bound the error; measure 6.02 dB per bit |
-# | [03 calibration](03_calibration.ipynb) | choose a range: min-max, percentile, MSE, entropy, analytic; handle outliers |
+# | [03 calibration](03_calibration.ipynb) | choose a range: min-max, percentile, MSE, entropy, analytic; outliers |
 # | 04 logarithmic *(not written yet)* | quantize in the log domain, with a sign and a true zero |
 # | 05 codebooks *(not written yet)* | use optimum quantizers, small floats and block formats; count their metadata |
 # | 06 integers *(not written yet)* | compute a layer in integers only, and requantize its sums |
@@ -172,7 +177,7 @@ assert right["2 bits"] < right["8 bits"] - 20
 # ## Key points
 #
 # - Quantizing replaces numbers by codes of a few bits. Codes and scale together are the tensor.
-# - The error is at most half a step, and the step doubles with every bit you give up.
+# - The error is at most half a step, and the step about doubles with every bit you give up.
 # - Eight bits are a quarter of float32, and this network does not notice them.
 #
 # ## Sources
