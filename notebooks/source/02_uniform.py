@@ -789,13 +789,8 @@ assert 3 < gain < 6
 assert per_channel.scale.max() == per_tensor.scale
 
 # %% [markdown]
-# For weights, a scale per output channel is nearly free. Output j is a sum over the inputs i, and its scale sⱼ comes
-# out of that sum:
-#
-# $$ \sum_i w_{ji}\,x_i \approx \sum_i s_j\,q_{ji}\,x_i = s_j \sum_i q_{ji}\,x_i. $$
-#
-# Activations x would need a scale per *input* i. It changes from term to term and stays inside the sum, which then is
-# no longer one of integers. Lesson 06 computes that sum.
+# For weights, a scale per output channel is nearly free. Activations mostly share one scale per tensor: lesson 06 shows
+# the sum of products from which a scale per input channel could not be pulled out.
 #
 # ## 11 · What few bits really cost
 #
@@ -829,11 +824,9 @@ for b in (4, 2):
 assert zeros[2, "per tensor"] > 99
 
 # %% [markdown]
-# Two bits, symmetric, are the codes −1, 0, 1: s is max|x|, and nothing lies low enough for −2. With one scale for the
-# tensor, more than 99 of 100 weights become zero. Groups also earn their room: 4 bits in groups of 32 cost 5 bits per
-# value, and beat 5 bits per tensor. Scales of 16 or 8 bits make them cheaper still (lesson 05).
-#
-# A group may give up a part of its peak, as in section 7, and each group its own. Try a few fractions, keep the best:
+# Two bits, symmetric, are the codes −1, 0, 1 (s is max|x|: nothing lies low enough for −2), and with one scale more than
+# 99 of 100 weights become zero. Groups of 32 at 4 bits cost 5 bits per value. Are they better than 5 bits per tensor?
+# And a group may give up a part of its peak, as in section 7: try a few fractions, keep the best of each group.
 
 # %%
 groups = weights.reshape(-1, 32)
@@ -908,10 +901,9 @@ assert abs(right["8 bits per channel"] - right["float32"]) < 1
 assert right["2 bits per channel"] < 50
 
 # %% [markdown]
-# Few answers in a hundred are lost. Eight bits cost nothing here. Four
-# per channel cost five photographs of 500, too few to tell from chance. Two leave little more than guessing: among ten
-# kinds of clothes that is right 10 % of the time. What to do between eight and two is the subject of most of this
-# course.
+# Eight bits cost nothing here. Four per channel cost five photographs of 500, too few to tell from chance. Two leave
+# little more than guessing, which among ten kinds of clothes is right 10 % of the time. What to do between eight and
+# two is the subject of most of this course.
 #
 # ## Where this goes wrong
 #
