@@ -824,9 +824,9 @@ for b in (4, 2):
 assert zeros[2, "per tensor"] > 99
 
 # %% [markdown]
-# Two bits, symmetric, are the codes −1, 0, 1 (s is max|x|: nothing lies low enough for −2), and with one scale more than
-# 99 of 100 weights become zero. Groups of 32 at 4 bits cost 5 bits per value. Are they better than 5 bits per tensor?
-# And a group may give up a part of its peak, as in section 7: try a few fractions, keep the best of each group.
+# Two bits, symmetric, are the codes −1, 0, 1 (s is max|x|: nothing lies low enough for −2). With one scale more than 99
+# of 100 weights become zero. Groups of 32 at 4 bits cost 5 bits per value, and beat 5 bits per tensor. A group may also
+# give up a part of its peak, as in section 7: try a few fractions, keep the best of each group.
 
 # %%
 groups = weights.reshape(-1, 32)
@@ -901,9 +901,9 @@ assert abs(right["8 bits per channel"] - right["float32"]) < 1
 assert right["2 bits per channel"] < 50
 
 # %% [markdown]
-# Eight bits cost nothing here. Four per channel cost five photographs of 500, too few to tell from chance. Two leave
-# little more than guessing, which among ten kinds of clothes is right 10 % of the time. What to do between eight and
-# two is the subject of most of this course.
+# Eight bits cost nothing here. Four per channel cost about five photographs of 500, too few to tell from chance. Two
+# leave little more than guessing, which among ten kinds of clothes is right 10 % of the time. What to do between eight
+# and two is the subject of most of this course.
 #
 # ## Where this goes wrong
 #
