@@ -164,7 +164,7 @@ assert right["2 bits"] < right["8 bits"] - 20
 # | [02 uniform](02_uniform.ipynb) | derive scale, zero point and ranges; bound the error; measure 6.02 dB per bit |
 # | [03 calibration](03_calibration.ipynb) | choose a range: min-max, percentile, MSE, entropy, analytic; outliers |
 # | 04 logarithmic *(not written yet)* | quantize in the log domain, with a sign and a true zero |
-# | 05 codebooks *(not written yet)* | use optimum quantizers, small floats and block formats; count their metadata |
+# | [05 codebooks](05_codebooks.ipynb) | use optimum quantizers, small floats and block formats; count their metadata |
 # | 06 integers *(not written yet)* | compute a layer in integers only, and requantize its sums |
 # | 07 mixed *(not written yet)* | give layers different bits under a budget |
 # | 08 mistakes *(not written yet)* | recognise, explain and repair scale-factor mistakes from their symptoms |

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from fewerbits.teach.check.calibration.choosing import best_clip, laplace_clip, robust_range, two_errors
 from fewerbits.teach.check.calibration.observing import calibration_images, percentile_range, running_range
+from fewerbits.teach.check.codebooks.formats import mx_scales, q4_0, round_e4m3, unpack_q4_0
+from fewerbits.teach.check.codebooks.levels import bits_per_weight, lloyd_step, nearest_level
+from fewerbits.teach.check.codebooks.storage import compress
+from fewerbits.teach.check.logarithmic.curves import gradient_levels, mu_law, shift_sum
+from fewerbits.teach.check.logarithmic.powers import log_dequantize, log_quantize, nearest_power
 from fewerbits.teach.check.report import Result
 from fewerbits.teach.check.task import Between, Output, Task
 from fewerbits.teach.check.uniform.storage import store
@@ -21,20 +26,34 @@ __all__ = [
     "Task",
     "affine_parameters",
     "best_clip",
+    "bits_per_weight",
     "calibration_images",
+    "compress",
     "dequantize",
     "error_bound",
     "fake_quantize",
+    "gradient_levels",
     "laplace_clip",
+    "lloyd_step",
+    "log_dequantize",
+    "log_quantize",
+    "mu_law",
+    "mx_scales",
+    "nearest_level",
+    "nearest_power",
     "percentile_range",
+    "q4_0",
     "quantize",
     "quantize_per_channel",
     "robust_range",
+    "round_e4m3",
     "running_range",
+    "shift_sum",
     "store",
     "symmetric_scale",
     "tasks",
     "two_errors",
+    "unpack_q4_0",
 ]
 
 

@@ -11,6 +11,8 @@ import textwrap
 from types import ModuleType
 
 from fewerbits.teach.mistakes.calibration import choosing, observing
+from fewerbits.teach.mistakes.codebooks import formats, levels
+from fewerbits.teach.mistakes.logarithmic import curves, powers
 from fewerbits.teach.mistakes.record import Mistake, also, mistake
 from fewerbits.teach.mistakes.uniform import codes, parameters, tensors
 
@@ -19,6 +21,8 @@ __all__ = ["TOPICS", "Mistake", "also", "catalogue", "find", "in_task", "mistake
 TOPICS: dict[str, tuple[ModuleType, ...]] = {
     "uniform": (parameters, codes, tensors),
     "calibration": (observing, choosing),
+    "logarithmic": (powers, curves),
+    "codebooks": (levels, formats),
 }
 
 

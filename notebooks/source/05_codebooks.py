@@ -1,0 +1,880 @@
+# %% [markdown]
+# # 05 · Place levels where the values are
+#
+# **The question.** A code is only the number of a level. If the levels need not be equal steps, where should they lie,
+# how much is there to gain, and what does it cost to say where they lie?
+#
+# **At the end you can**
+#
+# - derive the two conditions of an optimum quantizer, and run the iteration that meets them;
+# - quantize a layer with k-means and count its bytes, codebook included;
+# - say how far a scheme stands from the rate–distortion bound, in dB;
+# - explain where NF4's levels come from, why they are not optimal, and when they beat equal steps;
+# - read a small float (FP8, FP4) as a grid, and predict what it does to large and small values;
+# - take a block format (MXFP4, Q4_0, Q8_0) apart: codes, shared scale, bits per weight.
+#
+# **You need** lesson 02 (scale, codes, SQNR, groups). Lesson 03 helps with clipping.
+#
+# **Time**: 45 minutes of reading and guessing, 40 minutes of exercises.
+#
+# Guess before you look: replace `...` after `my_guess =`, run the cell, then the next one. Leave `...` and no answer is
+# shown; `my_guess = None` shows it without a guess.
+
+# %%
+from statistics import NormalDist
+
+import numpy as np
+from fewerbits import data
+from fewerbits.network.folding import fold
+from fewerbits.teach import codebook_plots, mistakes, plots, widgets
+from fewerbits.teach.predict import reveal
+from fewerbits.tensor import clipping, minifloat
+from fewerbits.tensor.blocks import Q4_0, Q4_1, Q8_0
+from fewerbits.tensor.codebook import Codebook, double_quantize
+from fewerbits.tensor.float_formats import E2M1, E2M3, E4M3FN, E5M2
+from fewerbits.tensor.lloyd_max import GAUSS, distortion, lloyd_max, panter_dite, uniform_rate_and_distortion
+from fewerbits.tensor.metrics import entropy, sqnr
+from fewerbits.tensor.minifloat import MiniFloat
+from fewerbits.tensor.mx import MX
+from fewerbits.tensor.quantiles import NF4
+from fewerbits.tensor.scheme import bits_per_value, fake_quantize
+from fewerbits.tensor.uniform import Uniform
+
+plots.use_style()
+
+# %% [markdown]
+# Two tensors accompany you: 50,000 Gaussian random numbers (mean 0, standard deviation σ = 1), for which the theory is
+# known, and the weights of `conv4`, one row for each of its 64 filters.
+
+# %%
+rng = np.random.default_rng(0)
+numbers = np.sort(rng.standard_normal(50_000))
+weights = fold("vgg32", data.load_weights("vgg32")).weights["conv4"].reshape(64, -1)
+print("weights", weights.shape, f"σ = {weights.std():.3f}, largest {np.abs(weights).max():.2f}")
+
+# %% [markdown]
+# ## 1 · Two conditions
+#
+# A **codebook** is a list of levels, in ascending order. The code of x is the number of a level; x̂ is that level. Two
+# questions, one at a time.
+#
+# **Levels given: which code?** That of the nearest level. So the code changes midway between two neighbours. With
+# levels l₀ < l₁ < …, the **thresholds** are
+#
+# $$ t_i = \frac{l_i + l_{i+1}}{2}. $$
+#
+# **Codes given: which level?** All values x of one cell share one level l. The sum Σ(x − l)² has the derivative
+# −2 Σ(x − l), which is zero when l is their **mean**, the centroid of the cell:
+#
+# $$ l_i = \mathrm{mean}\{x : t_{i-1} < x \le t_i\}. $$
+#
+# An optimum quantizer meets both conditions, or one of the two steps would improve it. Each is one line of NumPy.
+
+
+# %%
+def nearest_level(x, levels):
+    thresholds = (levels[1:] + levels[:-1]) / 2
+    return np.searchsorted(thresholds, x)
+
+
+def lloyd_step(x, levels):
+    codes = nearest_level(x, levels)
+    return np.array([x[codes == code].mean() for code in range(len(levels))])
+
+
+# %% [markdown]
+# `searchsorted` counts the thresholds below x: that is the code. (A cell without any value has no mean; the exercises
+# take care of it.)
+#
+# Neither condition tells you where to start. Lloyd's idea: start anywhere, and apply them in turn. No step can raise
+# the error, so it converges. Start four levels in a bad place, all but one far out on the left:
+
+# %%
+levels = np.array([-3.0, -2.5, -2.0, 3.0])
+path, errors = [], []
+for _ in range(60):
+    path.append(levels)
+    errors.append(np.mean((levels[nearest_level(numbers, levels)] - numbers) ** 2))
+    levels = lloyd_step(numbers, levels)
+
+assert np.all(np.diff(errors) <= 1e-15)
+
+# %%
+# alt: Left, four levels from −3, −2.5, −2 and 3 move to −1.5, −0.45, 0.45 and 1.5 within about thirty iterations.
+# Right, the mean squared error falls from above 2 to 0.12, steeply at first, and never rises.
+codebook_plots.convergence(path, errors, title="Lloyd's iteration finds the levels from a bad start")
+
+# %% [markdown]
+# Four equal steps, as in lesson 02, would put the levels at −1.5, −0.5, 0.5 and 1.5 times a step; the best step for
+# Gaussian numbers is known (`clipping.optimal_step`). By how many dB do the free levels beat the best equal steps?
+
+# %%
+my_guess = ...  # dB
+
+# %%
+best_step = clipping.optimal_step("gauss", 4)
+equal_error = clipping.uniform_error("gauss", best_step, 4)
+free = lloyd_max(GAUSS, 4)
+
+reveal(my_guess, 10 * np.log10(equal_error / free.mse), unit="dB", digits=2)
+
+# %%
+print("free levels ", free.levels.round(3), f"SQNR {-10 * np.log10(free.mse):.2f} dB")
+print("equal steps ", (best_step * (np.arange(4) - 1.5)).round(3), f"SQNR {-10 * np.log10(equal_error):.2f} dB")
+print("from numbers", levels.round(2))
+assert np.allclose(free.levels, [-1.510, -0.4528, 0.4528, 1.510], atol=5e-4)  # J. Max, 1960, table I
+assert np.isclose(free.mse, 0.1175, atol=5e-5)
+assert np.allclose(levels, free.levels, atol=0.03)
+
+# %% [markdown]
+# Almost nothing. (`lloyd_max` solves the two conditions for a density instead of numbers.) Keep that in mind: when
+# the *step* is chosen well, Gaussian numbers in two bits hardly need a codebook. Section 3 tells where it pays more.
+#
+# ## 2 · Play: find the optimum by hand
+#
+# Four levels, ±inner and ±outer. Move them and watch the SQNR in the title; the dashed lines are the thresholds. How
+# close to the optimum, 9.30 dB, do you come?
+
+
+# %%
+def four_levels(inner, outer):
+    inner, outer = min(inner, outer - 0.01), max(inner + 0.01, outer)
+    mine = np.array([-outer, -inner, inner, outer])
+    decibels = -10 * np.log10(distortion(GAUSS, mine))
+    title = f"levels ±{inner:.2f} and ±{outer:.2f}: SQNR {decibels:.2f} dB"
+    return codebook_plots.levels_over_histogram(numbers, mine, title=title)
+
+
+# %% tags=["nbval-ignore-output"]
+widgets.play(four_levels, inner=(0.05, 1.5, 0.2), outer=(0.5, 4.0, 3.0))
+
+# %% [markdown]
+# Without a running kernel the sliders do not move. Two positions, as figures:
+
+# %%
+# alt: Histogram of Gaussian numbers with levels at ±0.2 and ±3.0. The outer thresholds lie at ±1.6, so the bulk of the
+# values between 0.5 and 1.6 has no level near it. SQNR 3.4 dB.
+four_levels(0.2, 3.0)
+
+# %%
+# alt: The same histogram with levels at ±0.45 and ±1.51, thresholds at 0 and ±0.98: each level lies in the middle of
+# the mass of its cell, nearer to zero than the middle of the cell. SQNR 9.30 dB.
+four_levels(0.45, 1.51)
+
+# %% [markdown]
+# ## 3 · k-means on a layer
+#
+# The same iteration on real weights is known as **k-means** clustering, k being the number of levels. `Codebook.fit`
+# does it, and better: on a line the best clusters can be found exactly, without any start. Equal steps with one scale
+# per tensor reach 11.9 dB at 4 bits. And 16 free levels?
+
+# %%
+my_guess = ...  # dB
+
+# %%
+equal_4 = Uniform.fit(weights, bits=4)
+free_4 = Codebook.fit(weights, bits=4)
+
+reveal(my_guess, sqnr(weights, fake_quantize(free_4, weights)), unit="dB")
+assert sqnr(weights, fake_quantize(free_4, weights)) > sqnr(weights, fake_quantize(equal_4, weights)) + 7
+
+# %% [markdown]
+# More than a bit's worth. Not because equal steps are bad as such: the largest weight is six σ, and min-max spends the
+# steps on values that hardly occur. Look where the 16 levels lie.
+
+# %%
+# alt: Histogram of conv4's weights with 16 levels. Near zero, where most weights are, the levels are 0.02 apart; the
+# outermost, at −0.18 and 0.19, are 0.05 from their neighbours.
+codebook_plots.levels_over_histogram(weights, free_4.levels, title="Levels are dense where weights are")
+
+# %%
+# The two conditions hold: applying them once more moves nothing.
+again = lloyd_step(weights.ravel().astype(np.float64), free_4.levels.astype(np.float64))
+print(f"one more step moves a level by at most {np.abs(again - free_4.levels).max():.0e}")
+assert np.abs(again - free_4.levels).max() < 1e-6
+
+# %% [markdown]
+# That is a *local* optimum's mark only: no small move helps. Another start may end elsewhere. Let Lloyd's iteration
+# start from 16 quantiles of the weights, each with an equal share of them, and go on until nothing moves:
+
+# %%
+everything = np.sort(weights.ravel()).astype(np.float64)
+by_lloyd = np.quantile(everything, (np.arange(16) + 0.5) / 16)
+for _ in range(200):
+    by_lloyd = lloyd_step(everything, by_lloyd)
+
+local_db = sqnr(everything, by_lloyd[nearest_level(everything, by_lloyd)])
+print(f"Lloyd's iteration {local_db:.2f} dB, exact k-means {sqnr(weights, fake_quantize(free_4, weights)):.2f} dB")
+assert local_db < sqnr(weights, fake_quantize(free_4, weights))
+
+# %% [markdown]
+# **The codebook must be stored, too.** 16 levels in float32 are 64 bytes beside 18,432 bytes of codes: nothing. So why
+# not one codebook for *each* filter, 576 weights? How many bits per weight is that, with everything counted?
+
+# %%
+my_guess = ...  # bits per weight
+
+# %%
+own = [Codebook.fit(row, bits=4) for row in weights]
+own_bits = 8 * sum(each.nbytes(row.shape) for each, row in zip(own, weights)) / weights.size
+own_restored = np.stack([fake_quantize(each, row) for each, row in zip(own, weights)])
+free_5 = Codebook.fit(weights, bits=5)
+
+reveal(my_guess, own_bits, unit="bits", digits=2)
+
+# %%
+print(f"64 codebooks of 16 levels: {own_bits:.2f} bits, {sqnr(weights, own_restored):.1f} dB")
+print(
+    f" 1 codebook  of 32 levels: {bits_per_value(free_5, weights.shape):.2f} bits, "
+    f"{sqnr(weights, fake_quantize(free_5, weights)):.1f} dB"
+)
+assert np.isclose(own_bits, 4 + 16 * 32 / 576)
+assert sqnr(weights, fake_quantize(free_5, weights)) > sqnr(weights, own_restored) + 3
+
+# %% [markdown]
+# Nearly a bit for 1.4 dB. One more bit in the codes brings 5.7. Whoever quotes "4 bits" for the first line has not
+# counted its metadata.
+#
+# There is a second cost. Equal steps allow to multiply *codes*, in integers, and to apply the scale once at the end
+# (lesson 06). Codes of a codebook are names; each must be looked up before anything is computed. So codebooks serve
+# where memory is the bottleneck, and the arithmetic is done in float.
+#
+# ## 4 · How far from the best possible
+#
+# Shannon showed what no code of R bits per value can beat, however clever. For independent Gaussian numbers with
+# variance σ² the least mean squared error is
+#
+# $$ D(R) = \sigma^2\, 2^{-2R}, \qquad\text{that is}\qquad \mathrm{SQNR} \le 6.02\,R\ \mathrm{dB}. $$
+#
+# So a scheme can be judged by one number: its distance to 6.02 R. (Gaussian numbers are the hardest of their variance;
+# other independent numbers may be coded a little better than that.) Lloyd–Max with 2 bits has 9.30 dB, 2.74 dB from the
+# bound. Does this distance grow or shrink when you add bits?
+
+# %%
+my_guess = ...  # "grow" or "shrink"
+
+# %%
+bits = np.arange(1, 9)
+bound = 20 * np.log10(2) * bits
+
+
+def distance(mse):
+    return bound + 10 * np.log10(mse)
+
+
+gaps = {
+    "equal steps over ±4 σ": distance([clipping.uniform_error("gauss", 8 / 2**b, 2**b) for b in bits]),
+    "equal steps, best step": distance(
+        [clipping.uniform_error("gauss", clipping.optimal_step("gauss", 2**b), 2**b) for b in bits]
+    ),
+    "Lloyd–Max": distance([lloyd_max(GAUSS, 2**b).mse for b in bits]),
+}
+limit = 10 * np.log10(panter_dite(GAUSS))
+
+reveal(my_guess, "grow")
+
+# %%
+for name, row in gaps.items():
+    print(f"{name:24}", *(f"{gap:6.2f}" for gap in row))
+print(f"limit of Lloyd–Max for many bits: {limit:.2f} dB")
+assert np.all(np.diff(gaps["Lloyd–Max"]) > 0)
+assert 0 < limit - gaps["Lloyd–Max"][-1] < 0.1
+behind = gaps["equal steps, best step"] - gaps["Lloyd–Max"]
+assert np.allclose(behind[[1, 3, 7]], [0.05, 0.85, 3.3], atol=0.05)
+
+# %% [markdown]
+# Lloyd–Max ends 4.35 dB from the bound, 10·log₁₀(√3π/2). Equal steps, each time with the best step, drift away: 0.05 dB
+# behind at 2 bits, 0.85 at 4, 3.3 at 8. That is all a codebook can win on Gaussian numbers.
+#
+# Where do the other 4.35 dB go? Most of them into *fixed length*: frequent codes take as many bits as rare ones. Give
+# frequent codes shorter words (**entropy coding**, as zip does), and count their entropy instead of whole bits:
+
+# %%
+steps = np.geomspace(0.02, 3, 40)
+rates, mses = np.array([uniform_rate_and_distortion(GAUSS, step) for step in steps]).T
+entropy_gap = 20 * np.log10(2) * rates + 10 * np.log10(mses)
+gaps["equal steps, entropy-coded"] = np.interp(bits, rates[::-1], entropy_gap[::-1])
+
+print(f"equal steps, entropy-coded: {entropy_gap[0]:.2f} dB from the bound at {rates[0]:.1f} bits")
+assert np.isclose(entropy_gap[0], 10 * np.log10(np.pi * np.e / 6), atol=0.01)
+assert np.all(gaps["equal steps, entropy-coded"][3:] < 1.6)
+
+# %%
+# alt: Distance to the bound in dB for 1 to 8 bits. Equal steps over ±4 sigma stay above 7 dB. Equal steps with the best
+# step rise from 1.6 to 7.6. Lloyd–Max rises from 1.6 to its limit of 4.35, drawn dashed. Entropy-coded equal steps fall
+# from 2.7 at 1 bit to 1.5 from 4 bits on.
+codebook_plots.curves(
+    bits,
+    gaps | {"limit of Lloyd–Max": np.full(8, limit)},
+    title="How far each scheme stands from the bound (Gaussian numbers)",
+    labels=("bits per value", "distance to the bound (dB)"),
+    dashed=["limit of Lloyd–Max"],
+)
+
+# %% [markdown]
+# Entropy-coded equal steps need no codebook at all. From 4 bits on they are within 1.6 dB, a quarter of a bit. (At 1
+# bit their levels, multiples of the step, are no longer the means of their cells, and that costs.) Their code words
+# have different lengths, so you cannot jump to weight number 1000. That is fine for a file and bad for a kernel, which
+# is why the formats below all keep fixed lengths. The last 1.53 dB only coding many values *jointly* can win.
+#
+# ## 5 · NF4
+#
+# Weights of a trained layer look Gaussian. So fix the levels once, for all layers, and store only a scale: then there
+# is no codebook to count. **NF4** (NormalFloat, 4 bits) takes **quantiles** of the normal density: values that cut off
+# equal shares of probability. Eight above zero, seven below, and zero itself, all divided by the largest:
+
+# %%
+quantile = NormalDist().inv_cdf
+farthest = 1 - (1 / 32 + 1 / 30) / 2
+above = [quantile(p) for p in np.linspace(0.5, farthest, 9)[1:]]
+below = [-quantile(p) for p in np.linspace(0.5, farthest, 8)[1:]]
+constructed = np.sort([*below, 0, *above]) / quantile(farthest)
+
+print(constructed.round(3))
+assert np.allclose(constructed, NF4, atol=1e-6)
+
+# %% [markdown]
+# (`farthest` is the quantile that QLoRA's code takes for its largest level; the quantile of 1 would be infinite.)
+#
+# A weight is divided by the largest magnitude in its block of 64, and takes the nearest level. A float32 scale for 64
+# weights is half a bit: 4.5 bits per weight. Against equal steps in the same blocks, how many dB does NF4 gain on
+# `conv4`?
+
+# %%
+my_guess = ...  # dB
+
+# %%
+nf4 = Codebook.nf4(weights)
+int4_blocks = Uniform.fit(weights, bits=4, axis=1, group_size=64)
+nf4_gain = sqnr(weights, fake_quantize(nf4, weights)) - sqnr(weights, fake_quantize(int4_blocks, weights))
+
+reveal(my_guess, nf4_gain, unit="dB")
+assert bits_per_value(nf4, weights.shape) == bits_per_value(int4_blocks, weights.shape) == 4.5
+assert 1 < nf4_gain < 2
+
+# %% [markdown]
+# A quarter of a bit. Quantiles make each code about equally likely, and that is sometimes called optimal. Is it? Let
+# k-means choose 16 levels for the same scaled weights. Can it beat NF4, with its 64 bytes counted?
+
+# %%
+my_guess = ...  # "yes" or "no"
+
+# %%
+fitted = Codebook.fit(weights, bits=4, axis=1, group_size=64)
+
+reveal(my_guess, "yes")
+
+# %%
+print(f"NF4     {bits_per_value(nf4, weights.shape):.2f} bits, {sqnr(weights, fake_quantize(nf4, weights)):.1f} dB")
+print(
+    f"k-means {bits_per_value(fitted, weights.shape):.2f} bits, {sqnr(weights, fake_quantize(fitted, weights)):.1f} dB"
+)
+assert sqnr(weights, fake_quantize(fitted, weights)) > sqnr(weights, fake_quantize(nf4, weights)) + 0.3
+
+# %%
+# alt: Three rows of ticks from −1 to 1. int4 has 15 equal steps. NF4 is dense around zero and has a large gap before
+# each end, at 0.72 to 1. k-means lies between: less dense at zero than NF4, with smaller gaps at the ends.
+codebook_plots.number_lines(
+    {"int4": np.arange(-7, 8) / 7, "NF4": NF4, "k-means": fitted.levels}, title="Levels placed by three rules"
+)
+
+# %% [markdown]
+# Two reasons. Equal use of the codes is no aim: the *squared error* counts, and a rare value in a wide cell adds a lot
+# of it. For many levels the best density of levels follows p^⅓, not p, so it is flatter than quantiles are. And the
+# largest of 64 Gaussian numbers is not where NF4's largest level is:
+
+# %%
+blocks_of_64 = rng.standard_normal((10_000, 64))
+largest = np.abs(blocks_of_64).max(axis=1)
+print(f"NF4's largest level: {quantile(farthest):.2f} σ; the largest of 64 numbers: {largest.mean():.2f} σ on average")
+print(f"entropy of NF4's codes on conv4: {entropy(nf4.quantize(weights)):.2f} bits of 4")
+assert largest.mean() > quantile(farthest) + 0.5
+assert entropy(nf4.quantize(weights)) < 3.9
+
+# %% [markdown]
+# So the codes are not equally likely either. NF4 is a good fixed codebook for weights, no more. Would you take it for
+# numbers spread **uniformly** over −1 … 1, in place of int4?
+
+# %%
+my_guess = ...  # "yes" or "no"
+
+# %%
+shapes = {
+    "Gaussian": rng.standard_normal((256, 512)),
+    "Laplacian": rng.laplace(size=(256, 512)),
+    "uniform": rng.uniform(-1, 1, (256, 512)),
+}
+gains = {
+    (name, size): sqnr(x, fake_quantize(Codebook.nf4(x, size), x))
+    - sqnr(x, fake_quantize(Uniform.fit(x, 4, axis=1, group_size=size), x))
+    for name, x in shapes.items()
+    for size in (8, 64, 512)
+}
+
+reveal(my_guess, "no")
+
+# %%
+print("dB that NF4 gains on int4, in blocks of 8, 64 and 512:")
+for name in shapes:
+    print(f"{name:10}", *(f"{gains[name, size]:6.1f}" for size in (8, 64, 512)))
+assert all(gains["uniform", size] < -2 for size in (8, 64, 512))
+assert gains["Gaussian", 8] < 0.2 < 1 < gains["Gaussian", 64] < gains["Gaussian", 512]
+assert all(gains["Laplacian", size] > gains["Gaussian", size] for size in (8, 64, 512))
+
+# %% [markdown]
+# NF4 is better than int4 where blocks are large and values crowd around zero. In blocks of 8 the gain is gone: the
+# largest of 8 numbers is no outlier. On uniform numbers equal steps win by more than 2 dB.
+#
+# Half a bit for scales is much. QLoRA quantizes the scales as well, in 8 bits (**double quantization**):
+
+# %%
+doubled = double_quantize(nf4, group_size=576)
+before, after = (sqnr(weights, fake_quantize(scheme, weights)) for scheme in (nf4, doubled))
+print(f"{bits_per_value(doubled, weights.shape):.3f} bits per weight, {before - after:.3f} dB lost")
+assert np.isclose(bits_per_value(doubled, weights.shape), 4 + 8 / 64 + 2 * 32 / weights.size)
+assert before - after < 0.02
+
+# %% [markdown]
+# ## 6 · Small floats are grids
+#
+# A float is a codebook as well, one that needs no table. Its code is a sign, an exponent E and a mantissa M of m bits:
+#
+# $$ x = \pm\, (1 + M/2^m) \cdot 2^{E - \mathrm{bias}}, \qquad
+#    \text{and } \pm\,(M/2^m)\cdot 2^{1-\mathrm{bias}} \text{ where } E = 0 \text{ (the \textbf{subnormals})}. $$
+#
+# **E2M1** (4 bits: one for the sign, 2 for E, 1 for M; bias 1) has only eight magnitudes. Work out the largest one
+# (E = 3, M = 1) by the formula.
+
+# %%
+my_guess = ...
+
+# %%
+e2m1 = minifloat.decode(np.arange(8), E2M1)
+
+reveal(my_guess, e2m1.max(), digits=0)
+
+# %%
+print("E2M1:", e2m1)
+assert e2m1.max() == (1 + 1 / 2) * 2 ** (3 - 1)
+
+# %% [markdown]
+# Within one power of two the steps are equal; at each power of two they double. So rounding to a float is rounding to
+# a *local* step. For **E4M3** (8 bits, bias 7, largest value 448, smallest normal 2⁻⁶) it is 2^(e−3), where 2^e is the
+# power of two at or below |x|, and e never less than −6: below it, the subnormals continue in the last step.
+
+
+# %%
+def round_e4m3(x):
+    x = np.asarray(x, np.float64)
+    exponent = np.frexp(x)[1] - 1  # frexp: x = m · 2^k with ½ ≤ |m| < 1, so 2^(k−1) ≤ |x|
+    step = 2.0 ** (np.maximum(exponent, -6) - 3)
+    return np.clip(step * np.rint(x / step), -448, 448)
+
+
+some = np.array([0.3, 1.3, 13, 130, 1300, 0.0013])
+for value, back in zip(some, round_e4m3(some)):
+    print(f"{value:g} becomes {back:g}")
+assert np.array_equal(round_e4m3(some), minifloat.round_to(some, E4M3FN))
+assert np.array_equal(round_e4m3(100 * numbers), minifloat.round_to(100 * numbers, E4M3FN))
+
+# %%
+# alt: Ticks from 0 to 1 for the positive levels of int4, E2M1, E3M2 and int8. int4 has 7 equal steps. E2M1 and E3M2 are
+# dense at zero, and their steps double towards 1. int8 is a nearly even band of 127 ticks.
+codebook_plots.number_lines(
+    {
+        "int4": np.arange(8) / 7,
+        "E2M1": e2m1 / e2m1.max(),
+        "E3M2": minifloat.decode(np.arange(32), minifloat.E3M2) / 28,
+        "int8": np.arange(128) / 127,
+    },
+    title="Floats double their step at each power of two",
+)
+
+# %% [markdown]
+# E4M3 and int8 have about 250 levels each. Scale both so that the largest weight of `conv4` is the largest level. By
+# how many dB is int8 better, or (negative) worse?
+
+# %%
+my_guess = ...  # dB, negative when E4M3 is better
+
+# %%
+pair = {"int8": Uniform.fit(weights), "E4M3": MiniFloat.fit(weights)}
+decibels = {name: sqnr(weights, fake_quantize(scheme, weights)) for name, scheme in pair.items()}
+spoiled = weights.copy()
+spoiled[5, 100] = 100 * np.abs(weights).max()
+ordinary = np.abs(spoiled) < 1
+after_outlier = {
+    name: sqnr(spoiled[ordinary], fake_quantize(scheme, spoiled)[ordinary])
+    for name, scheme in {"int8": Uniform.fit(spoiled), "E4M3": MiniFloat.fit(spoiled)}.items()
+}
+
+reveal(my_guess, decibels["int8"] - decibels["E4M3"], unit="dB")
+
+# %%
+for name, value in decibels.items():
+    print(f"{name}: {value:.1f} dB; with one weight 100 times the largest, {after_outlier[name]:.1f} dB for the others")
+assert 4 < decibels["int8"] - decibels["E4M3"] < 7
+assert after_outlier["int8"] < 1
+assert after_outlier["E4M3"] > decibels["E4M3"] - 1
+
+# %% [markdown]
+# A float spends half of its levels on values below 2⁻⁷ or so of the largest, which hardly matter here. What it buys is
+# **indifference to scale**: make all values 100 times smaller, and the relative error stays. Let Gaussian numbers of
+# very different σ through three grids whose *scale is not adapted*: int8 with s = 448/127, E4M3, and E5M2.
+
+# %%
+sigmas = 2.0 ** np.arange(-14, 16)
+fixed = {"int8, s = 448/127": Uniform(448 / 127, 0), "E4M3": MiniFloat(E4M3FN), "E5M2": MiniFloat(E5M2)}
+sample = numbers[::10]
+by_sigma = {
+    name: [sqnr(sigma * sample, fake_quantize(scheme, sigma * sample)) for sigma in sigmas]
+    for name, scheme in fixed.items()
+}
+within_2_db = {name: int(np.sum(np.array(row) > max(row) - 2)) for name, row in by_sigma.items()}
+
+print("powers of two of σ within 2 dB of the best:", within_2_db)
+assert within_2_db["int8, s = 448/127"] <= 2
+assert within_2_db["E4M3"] >= 10
+assert within_2_db["E5M2"] > within_2_db["E4M3"] + 10
+
+# %%
+# alt: SQNR against sigma on a logarithmic axis. int8 rises by 6 dB per doubling to a peak of 36 dB at 2^6 and 2^7, then
+# falls at once. E4M3 is flat at 31.5 dB from about 2^−4 to 2^6. E5M2 is flat at 25.5 dB from 2^−13 to 2^14.
+codebook_plots.curves(
+    sigmas,
+    by_sigma,
+    title="A float is a plateau, an integer is a peak",
+    labels=("standard deviation σ of the numbers (logarithmic scale)", "SQNR (dB)"),
+    logarithmic=True,
+)
+
+# %% [markdown]
+# Three mantissa bits make 31.5 dB, two make 25.5: 6 dB for a bit, as ever. Exponent bits make the plateau wide.
+#
+# At its right end the values are too large. What does 1000 become in E4M3, whose largest value is 448? It depends on
+# the **overflow policy**, which the standard leaves open: *saturate* to 448, or become NaN, since E4M3 has no infinity.
+# (E5M2 has one.) What do you expect when you cast with the `ml_dtypes` package, on which ONNX and JAX build?
+
+# %%
+my_guess = ...  # "448" or "nan", with the quotes
+
+# %%
+import ml_dtypes
+
+by_cast = np.array([1000.0]).astype(ml_dtypes.float8_e4m3fn).astype(np.float32)[0]
+
+reveal(my_guess, str(by_cast))
+
+# %%
+for policy in ("saturate", "native"):
+    both = [minifloat.round_to([1000.0, 100_000.0], record, overflow=policy) for record in (E4M3FN, E5M2)]
+    print(f"{policy:9} E4M3: {both[0]}   E5M2: {both[1]}")
+assert np.isnan(by_cast)
+assert minifloat.round_to([1000.0], E4M3FN)[0] == 448
+
+# %% [markdown]
+# ## 7 · Blocks that share a scale
+#
+# int4 in blocks, NF4, and now E2M1: all need a scale for few values, and all pay for it. The formats differ in how.
+#
+# | format | block | codes | scale | bytes per block |
+# |---|---|---|---|---|
+# | Q4_0 (GGUF, llama.cpp) | 32 | integers −8 … 7 | float16 d, signed | 16 + 2 |
+# | Q8_0 (GGUF) | 32 | integers −127 … 127 | float16 d | 32 + 2 |
+# | MXFP4 (OCP) | 32 | E2M1 | power of two, 8 bits | 16 + 1 |
+# | MXFP8 (OCP) | 32 | E4M3 or E5M2 | power of two, 8 bits | 32 + 1 |
+#
+# How many bits per value does MXFP4 take?
+
+# %%
+my_guess = ...  # bits per value
+
+# %%
+mxfp4, q4_0, q8_0 = MX.fit(weights), Q4_0.fit(weights), Q8_0.fit(weights)
+
+reveal(my_guess, bits_per_value(mxfp4, weights.shape), unit="bits", digits=2)
+
+# %%
+print("Q4_0", bits_per_value(q4_0, weights.shape), " Q8_0", bits_per_value(q8_0, weights.shape))
+assert bits_per_value(mxfp4, weights.shape) == 8 * (16 + 1) / 32
+assert bits_per_value(q4_0, weights.shape) == 8 * (16 + 2) / 32
+assert bits_per_value(q8_0, weights.shape) == 8 * (32 + 2) / 32
+
+# %% [markdown]
+# **Q4_0 by hand.** Sixteen codes −8 … 7 are lopsided: −8 has no partner. Q4_0 uses that. It takes the value of largest
+# magnitude, *sign and all*, and gives it the code −8: d = value/(−8). When that value is positive, d is negative.
+
+# %%
+block = weights[0, :32]
+peak = block[np.argmax(np.abs(block))]
+d = peak / np.float32(-8)
+block_codes = np.clip(np.rint(block / d), -8, 7)
+
+print(f"largest magnitude {peak:+.4f}, d = {d:+.5f}, codes {block_codes.astype(int)[:8]} …")
+assert np.array_equal(block_codes, q4_0.quantize(weights)[0, :32])
+assert block_codes[np.argmax(np.abs(block))] == -8
+
+# %% [markdown]
+# What would d = max|x|/8 do, without the sign? In every second block the largest value is positive. It would need the
+# code +8, which does not exist, and saturate at 7: an eighth of the largest value is lost.
+
+# %%
+blocks = weights.reshape(-1, 32)
+unsigned_d = np.abs(blocks).max(axis=1, keepdims=True) / 8
+restored_unsigned = np.clip(np.rint(blocks / unsigned_d), -8, 7) * unsigned_d
+signed_db = sqnr(weights, fake_quantize(q4_0, weights))
+print(f"signed d: {signed_db:.1f} dB, without the sign: {sqnr(blocks, restored_unsigned):.1f} dB")
+assert signed_db > sqnr(blocks, restored_unsigned) + 0.5
+
+# %% [markdown]
+# On disk, two codes share a byte, as code + 8 in 0 … 15. GGUF puts code j of a block into the **low** nibble (four
+# bits) and code j + 16 into the **high** one of the same byte; ONNX puts neighbours together. Same bits, another order.
+
+# %%
+stored = q4_0.to_bytes(q4_0.quantize(weights))[0, 2:18]  # after the two bytes of d
+low_nibbles, high_nibbles = stored & 0x0F, stored >> 4
+assert np.array_equal(np.concatenate([low_nibbles, high_nibbles]).astype(int) - 8, block_codes)
+
+# %% [markdown]
+# **MXFP4 by hand.** The scale is a power of two 2^e, so that one byte holds e. The specification's rule for a block
+# whose largest magnitude is a: e = floor(log₂ a) − 2, so that a/2^e lies in 4 … 8. The largest E2M1 value is 6. A
+# block's largest value is 7.5. What comes back?
+
+# %%
+my_guess = ...
+
+# %%
+mx_block = np.linspace(-3, 7.5, 32, dtype=np.float32)
+exponent_by_floor = np.floor(np.log2(7.5)) - 2
+e2m1_levels = np.concatenate([-e2m1[:0:-1], e2m1])
+by_hand = 2**exponent_by_floor * e2m1_levels[nearest_level(mx_block / 2**exponent_by_floor, e2m1_levels)]
+
+reveal(my_guess, by_hand[-1], digits=0)
+
+# %%
+print(f"scale 2^{exponent_by_floor:.0f}")
+assert fake_quantize(MX.fit(mx_block), mx_block)[-1] == by_hand[-1]
+
+# %% [markdown]
+# It saturates: everything between 6 and 8 becomes 6. The remedy looks obvious: take the smallest power of two with
+# which nothing saturates, e = ceil(log₂(a/6)) (`scale_rule="rceil"`). Is the SQNR of `conv4` then higher?
+
+# %%
+my_guess = ...  # "yes" or "no"
+
+# %%
+by_rule = {
+    rule: fake_quantize(MX.fit(weights, scale_rule=rule), weights).reshape(-1, 32) for rule in ("floor", "rceil")
+}
+at_peak = np.arange(len(blocks)), np.argmax(np.abs(blocks), axis=1)
+peak_loss = {rule: np.mean(1 - np.abs(back[at_peak]) / np.abs(blocks[at_peak])) for rule, back in by_rule.items()}
+mx_decibels = {rule: sqnr(blocks, back) for rule, back in by_rule.items()}
+
+reveal(my_guess, "no")
+
+# %%
+for rule in by_rule:
+    print(f"{rule:6}{mx_decibels[rule]:6.1f} dB; the largest of a block shrinks by {100 * peak_loss[rule]:.1f} %")
+assert abs(mx_decibels["rceil"] - mx_decibels["floor"]) < 0.3
+assert peak_loss["floor"] > 0.03 > abs(peak_loss["rceil"])
+
+# %% [markdown]
+# The maxima are saved, and the other 31 values pay with a step twice as wide. On average it is a draw. But "floor"
+# makes the largest values *systematically* smaller, which a mean over random errors does not show; where that adds up,
+# in gradients or sums, the other rule is safer.
+#
+# ## 8 · One table
+#
+# Every scheme of this lesson on the same four tensors: Gaussian numbers; the same with every 500th made 20 times
+# larger; `conv4`'s weights; and its activations (channels last, so that a block is 32 channels of one pixel). Which
+# scheme **below 4.6 bits** is best on the weights?
+
+# %%
+my_guess = ...  # "int4", "k-means", "NF4", "Q4_0" or "MXFP4"
+
+# %%
+gaussian = rng.standard_normal((64, 576)).astype(np.float32)
+with_outliers = gaussian.copy()
+with_outliers.flat[::500] *= 20
+network = fold("vgg32", data.load_weights("vgg32"))
+photographs = data.to_float(data.load_fashion_mnist("test").images[:4])
+activations = np.moveaxis(network.run(photographs)["conv4"], 1, -1).reshape(-1, 64)
+tensors = {"Gauss": gaussian, "outliers": with_outliers, "weights": weights, "activations": activations}
+
+
+def gauss_16(x):
+    sigma = np.sqrt(np.mean(np.square(x, dtype=np.float64)))
+    return Codebook(lloyd_max(GAUSS, 16).levels, scale=np.float32(sigma), constant_levels=True)
+
+
+four_bits = {
+    "int4": lambda x: Uniform.fit(x, 4),
+    "int4, scale per row": lambda x: Uniform.fit(x, 4, axis=0),
+    "int4, blocks of 32": lambda x: Uniform.fit(x, 4, axis=1, group_size=32),
+    "Lloyd–Max for Gauss": gauss_16,
+    "k-means": lambda x: Codebook.fit(x, 4),
+    "NF4": Codebook.nf4,
+    "Q4_0": Q4_0.fit,
+    "Q4_1": Q4_1.fit,
+    "MXFP4": MX.fit,
+}
+eight_bits = {
+    "MXFP6 (E2M3)": lambda x: MX.fit(x, E2M3),
+    "int8": lambda x: Uniform.fit(x, 8),
+    "int8, scale per row": lambda x: Uniform.fit(x, 8, axis=0),
+    "k-means, 256 levels": lambda x: Codebook.fit(x, 8, exact=False),
+    "E4M3": lambda x: MiniFloat.fit(x, E4M3FN),
+    "E5M2": lambda x: MiniFloat.fit(x, E5M2),
+    "MXFP8 (E4M3)": lambda x: MX.fit(x, E4M3FN),
+    "Q8_0": Q8_0.fit,
+}
+
+# %%
+cost, quality = {}, {}
+for name, fit in (four_bits | eight_bits).items():
+    for tensor, x in tensors.items():
+        scheme = fit(x)
+        cost[name, tensor] = bits_per_value(scheme, x.shape)
+        quality[name, tensor] = sqnr(x, fake_quantize(scheme, x))
+
+cheap = [name for name in four_bits if cost[name, "weights"] < 4.6]
+reveal(my_guess, max(cheap, key=lambda name: quality[name, "weights"]))
+
+# %% [markdown]
+# The bits are those of the weights; `gap` is the distance to the bound on Gaussian numbers, in dB; the rest is SQNR in
+# dB.
+
+# %%
+print(f"{'':20}{'bits':>6}{'gap':>6}", *(f"{tensor:>12}" for tensor in tensors))
+for name in four_bits | eight_bits:
+    gap = 20 * np.log10(2) * cost[name, "Gauss"] - quality[name, "Gauss"]
+    decibels_of = (f"{quality[name, tensor]:12.1f}" for tensor in tensors)
+    print(f"{name:20}{cost[name, 'weights']:6.2f}{gap:6.1f}", *decibels_of)
+
+# %%
+# alt: One bar per scheme: how many dB conv4's weights stay below 6.02 dB per bit. Lloyd–Max, k-means, Q4_0, Q8_0, NF4
+# and k-means with 256 levels are the shortest, 4 to 8 dB; int4 per tensor has 12, E4M3 17, MXFP8 19 and E5M2 23 dB.
+codebook_plots.distance_bars(
+    {name: (cost[name, "weights"], quality[name, "weights"]) for name in four_bits | eight_bits},
+    title="How far each scheme stays below the bound (conv4's weights)",
+)
+
+
+# %%
+def leads(name, others, tensor, by):
+    return all(quality[name, tensor] > quality[other, tensor] + by for other in others)
+
+
+assert leads("Q4_0", ["int4", "int4, scale per row", "k-means", "MXFP4"], "weights", 1)
+assert leads("Q4_0", ["NF4"], "weights", 0.3)
+assert leads("Q4_0", ["int4, blocks of 32"], "weights", 0.5)
+assert cost["Q4_0", "weights"] < cost["int4, blocks of 32", "weights"]
+assert leads("k-means", ["NF4", "MXFP4"], "activations", 0.5)
+assert leads("Q4_1", ["Q4_0", "NF4", "k-means"], "activations", 3)
+assert leads("Q8_0", [name for name in eight_bits if name != "Q8_0"], "weights", 2)
+assert leads("int8", ["E4M3", "MXFP8 (E4M3)"], "weights", 4)
+assert leads("E4M3", ["int8"], "outliers", 4)
+assert all(20 * np.log10(2) * cost[name, "Gauss"] > quality[name, "Gauss"] + 1.53 for name in four_bits | eight_bits)
+
+# %% [markdown]
+# Read it line by line:
+#
+# - **Blocks beat clever levels.** Q4_0 has equal steps, yet it is ahead of NF4 at the same 4.5 bits, since its scales
+#   take half the room and so serve half as many values. The signed d is worth another decibel over int4 in blocks, at
+#   half a bit less.
+# - **MXFP4 is the cheapest block format, and pays**: a power-of-two scale is up to twice too large.
+# - **Activations are one-sided.** Formats that are symmetric waste the codes below zero; Q4_1 (a scale *and* a minimum
+#   for each block) and k-means do not.
+# - **At 8 bits, integers in blocks** (Q8_0) are ahead where nothing is extreme; **floats** hold their 25 to 32 dB
+#   everywhere, also where int8 per tensor breaks down (column "outliers").
+# - **Nothing comes nearer than 1.53 dB to the bound**, and most formats stay 5 to 10 dB away, 8-bit floats 16 to 23.
+#   Simplicity and speed are bought with those decibels.
+#
+# SQNR is not accuracy, and the errors of a layer matter unequally: lesson 07 measures that.
+#
+# ## Where this goes wrong
+#
+# Three mistakes, symptom first.
+#
+# **The codes are right, the file is not "3 bits".** A layer of 576 weights in 3-bit codes, blocks of 16, float32
+# scales:
+
+# %%
+small = weights[:1]
+three_bits = Uniform.fit(small, 3, axis=1, group_size=16)
+print(f"{bits_per_value(three_bits, small.shape):.1f} bits per weight")
+assert bits_per_value(three_bits, small.shape) == 3 + 32 / 16
+
+# %% [markdown]
+# *Cause*: only codes were counted. *Repair*: count scales and codebooks too (`nbytes` does), then choose the block
+# size.
+#
+# **Twice the error that the codebook promises.** Codes come from `np.searchsorted(levels, x)`:
+
+# %%
+book = free_4.levels
+wrong_codes = np.minimum(np.searchsorted(book, weights), 15)
+right_codes = nearest_level(weights, book)
+wrong_db, right_db = sqnr(weights, book[wrong_codes]), sqnr(weights, book[right_codes])
+print(f"levels as thresholds {wrong_db:.1f} dB, midpoints as thresholds {right_db:.1f} dB")
+assert right_db - wrong_db > 4
+
+# %% [markdown]
+# *Cause*: the levels were used as thresholds, so that every value goes to the next level *above* it. *Repair*: compare
+# with the midpoints.
+#
+# **One NaN, then a whole row of them.** A row of activations in E4M3, without a scale, one of them 1000:
+
+# %%
+row = np.ones((1, 64), np.float32)
+row[0, 7] = 1000
+cast = minifloat.round_to(row, E4M3FN, overflow="native")
+scaled = fake_quantize(MiniFloat.fit(row), row)
+matrix = np.ones((64, 3), np.float32)
+print("cast:  ", (cast @ matrix)[0], "  scaled:", (scaled @ matrix)[0].round(0))
+assert np.isnan(cast @ matrix).all()
+assert np.allclose(scaled @ matrix, row @ matrix, rtol=0.05)
+
+# %% [markdown]
+# *Cause*: 1000 is beyond 448, and this cast has NaN for it; every sum that touches it is NaN. *Repair*: scale so that
+# the largest value fits, and saturate what still lies beyond.
+#
+# The catalogue has these and more:
+
+# %%
+print(mistakes.find("block scale rounded down"))
+
+# %% [markdown]
+# ## Key points
+#
+# - Optimum levels meet two conditions: thresholds are midpoints, levels are means. Applied in turn they never raise the
+#   error; on a line, k-means can be solved exactly.
+# - The bound for Gaussian numbers is 6.02 dB per bit. Lloyd–Max ends 4.35 dB below it, entropy-coded equal steps 1.53
+#   dB.
+# - Free levels pay where the range is set by few large values. A better range, or smaller blocks, wins much of the
+#   same.
+# - NF4: quantiles of the normal density, one scale for 64 weights. Good for large blocks of bell-shaped values, worse
+#   than int4 for uniform ones, never optimal.
+# - A float is a grid whose step doubles with each power of two: relative precision from the mantissa, width from the
+#   exponent. Know its overflow policy.
+# - Bits per value = bits of a code + (bits of scales and codebook)/(number of values that share them).
+#
+# ## Exercises
+#
+# [Exercises 05](../work/05_codebooks.ipynb), 40 minutes: nearest levels, Lloyd's iteration, E4M3, the scale of MX and
+# Q4_0, and a layer in 4.3 bits. The link opens your own copy, which `make lab` put into `work/`.
+#
+# ## Sources
+#
+# - S. P. Lloyd, "Least Squares Quantization in PCM", 1957, IEEE Transactions on Information Theory 28, 1982; J. Max,
+#   "Quantizing for Minimum Distortion", IRE Transactions on Information Theory 6, 1960: the conditions, and the table.
+# - P. F. Panter, W. Dite, "Quantization Distortion in Pulse-Count Modulation", Proceedings of the IRE 39, 1951: 4.35
+#   dB.
+# - C. E. Shannon, "Coding Theorems for a Discrete Source with a Fidelity Criterion", 1959: the bound.
+# - H. Gish, J. N. Pierce, "Asymptotically Efficient Quantizing", IEEE Transactions on Information Theory 14, 1968: 1.53
+#   dB.
+# - S. Han, H. Mao, W. J. Dally, "Deep Compression", 2016, arXiv:1510.00149: k-means on layers.
+# - T. Dettmers et al., "QLoRA", 2023, arXiv:2305.14314: NF4 and double quantization. D. Yoshida, "NF4 Isn't Information
+#   Theoretically Optimal (and that's Good)", 2023, arXiv:2306.06965.
+# - OCP 8-bit Floating Point Specification 1.0, 2023; OCP Microscaling Formats (MX) Specification 1.0, 2023.
+# - ggml, the formats Q4_0, Q4_1 and Q8_0 (quantize_row_q4_0_ref and its neighbours).
