@@ -23,7 +23,9 @@
 
 # %%
 import numpy as np
+from fewerbits import data
 from fewerbits.teach import check, exercises
+from fewerbits.tensor import metrics
 
 # %% [markdown]
 # ## 1 · A scale that fits · ●○○ · 3 min
@@ -160,9 +162,10 @@ check.dequantize(dequantize)
 # %% [markdown]
 # ## 5 · A promise about the error · ●●○ · 5 min
 #
-# Write `error_bound(x, scale, zero_point, qmin, qmax)`: for each value of `x` the largest error |x̂ − x| that you must
-# expect, **without** quantizing it. Half a step inside the range of the quantizer, and outside? (Leave the roundings
-# of float32 aside.)
+# Write `error_bound(x, scale, zero_point, qmin, qmax)`: for each value of `x` a bound of its error |x̂ − x|, **without**
+# quantizing it. Inside the range of the quantizer this is the smallest number that no value's error exceeds, half a
+# step; outside, the smallest number that this value's error does not exceed. For example, with s = 1, z = 0 and codes
+# −2 … 1, the bound for x = 2.2 is 1.2. (Leave the roundings of float32 aside.)
 #
 # <details><summary>Hint 1</summary>
 #
@@ -295,8 +298,8 @@ check.fake_quantize(fake_quantize)
 # - the SQNR is at least **20 dB**;
 # - at most **5.15 bits per weight**, scales counted: 4 bytes each, or 2 if you return them as `float16`.
 #
-# ✓ tells you what you reached for each layer. Solved? Then see how far down you get: 4.5 bits are possible with what
-# lesson 02 taught.
+# The check tells you what you reached for each layer. Solved? Then see how far down you get: 4.5 bits are possible with
+# what lesson 02 taught. The cell below the check is there for your experiments.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -312,7 +315,13 @@ check.fake_quantize(fake_quantize)
 # <details><summary>Hint 3</summary>
 #
 # For 4.5 bits: groups of 32 in 4 bits, scales in float16, and a range that gives up a little of the peak (section 7
-# of the lesson).
+# of the lesson). How much of it pays differs from group to group: no single fraction is enough for all three layers.
+#
+# </details>
+# <details><summary>Hint 4</summary>
+#
+# Quantize every group three times: with codes −8 … 7 and the scales 1, 0.9 and 0.8 times peak/7. For each group keep
+# the scale whose squared error is the smallest.
 #
 # </details>
 
@@ -329,6 +338,11 @@ def store(weights):
 
 
 check.store(store)
+
+# %%
+weights = data.load_weights("vgg32")["conv2.weight"]  # also conv4.weight and conv6.weight
+restored = weights.astype(np.float16)
+print(f"{weights.shape}: {metrics.sqnr(weights, restored):.1f} dB in float16")
 
 # %% [markdown] tags=["solution"]
 # 4.5 bits: for each group of 32 try several ranges and keep the one with the smallest error.

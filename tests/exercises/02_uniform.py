@@ -198,6 +198,20 @@ def store_groups_of_24(weights):
     return np.clip(np.rint(groups / scale), -8, 7), scale, np.int64(4)
 
 
+def store_in_clipped_groups(weights, fractions):
+    """4.5 bits: groups of 32 in 4 bits, float16 scales; of the fractions of the peak the best for each group."""
+    groups = weights.reshape(-1, 32)
+    peak = np.abs(groups).max(axis=1, keepdims=True)
+    scales = np.stack([fraction * peak / 7 for fraction in fractions]).astype(np.float16)
+    codes = np.clip(np.rint(groups / scales), -8, 7)
+    best = np.sum((codes * scales - groups) ** 2, axis=2, keepdims=True).argmin(axis=0, keepdims=True)
+    return np.take_along_axis(codes, best, axis=0)[0], np.take_along_axis(scales, best, axis=0)[0], 4
+
+
+def store_by_hints_3_and_4(weights):
+    return store_in_clipped_groups(weights, [1, 0.9, 0.8])
+
+
 def store_as_lists(weights):
     rows = weights.reshape(len(weights), -1).astype(float)
     scale = (np.abs(rows).max(axis=1) / 15)[:, None]
@@ -228,7 +242,7 @@ ALTERNATIVES = {
         channels_transposed,
     ],
     "fake_quantize": [round_trip_of_the_package, round_trip_in_values, round_trip_by_loop],
-    "store": [store_channels, store_groups_of_24, store_as_lists],
+    "store": [store_channels, store_groups_of_24, store_as_lists, store_by_hints_3_and_4],
 }
 
 
@@ -263,6 +277,68 @@ def per_channel_without_the_zero_case(weights, bits):
     return np.array(codes), np.array(scales)
 
 
+def per_channel(scale_of, *, unused=None):
+    """Codes and scales by a loop that guards against nothing; `unused` codes at the lower end are clamped away."""
+
+    def quantize_per_channel(weights, bits):
+        codes, scales = [], []
+        for channel in weights:
+            scale = scale_of(channel, bits)
+            code = np.rint(channel / scale)
+            if unused is not None:
+                code = np.clip(code, unused - 2 ** (bits - 1), 2 ** (bits - 1) - 1)
+            codes.append(code)
+            scales.append(scale)
+        return np.array(codes), np.array(scales)
+
+    return quantize_per_channel
+
+
+def truncated_in_each_channel(weights, bits):
+    scales = np.array([np.abs(channel).max() for channel in weights]) / (2 ** (bits - 1) - 1)
+    return (weights / scales.reshape(-1, *[1] * (weights.ndim - 1))).astype(int), scales
+
+
+def one_number_for_all_channels(weights, bits):
+    scale = np.abs(weights).max() / (2 ** (bits - 1) - 1)
+    return np.rint(weights / scale), scale
+
+
+def parameters_with(steps_of, *, widen=True, code=lambda low, scale: round(-low / scale)):
+    """Scale and zero point without a guard against zeros."""
+
+    def affine_parameters(x, bits):
+        low, high = (min(x.min(), 0), max(x.max(), 0)) if widen else (x.min(), x.max())
+        scale = (high - low) / steps_of(bits)
+        return scale, code(low, scale)
+
+    return affine_parameters
+
+
+def all_steps(bits):
+    return 2**bits - 1
+
+
+def exchanged(affine_parameters):
+    return lambda x, bits: affine_parameters(x, bits)[::-1]
+
+
+def distance_to_range(x, s, z, qmin, qmax):
+    return abs(x - np.clip(x, s * (qmin - z), s * (qmax - z)))
+
+
+def round_trip_with(*, last=lambda bits: 2**bits - 1, whole=np.rint, clip=True, steps=all_steps):
+    """A round trip in values, with a fault that is none of the four of exercise 7."""
+
+    def fake_quantize(x, low, high, bits):
+        low, high = min(low, 0), max(high, 0)
+        scale = (high - low) / steps(bits)
+        codes, lowest = whole(x / scale), np.rint(low / scale)
+        return scale * (np.clip(codes, lowest, lowest + last(bits)) if clip else codes)
+
+    return fake_quantize
+
+
 def fake_quantize_with(*, widen=True, whole=round, clip=True, wide_type=np.float64):
     """The code of exercise 7 with some of its four faults left in."""
 
@@ -284,6 +360,10 @@ SLIPS = {
         ("largest_value_for_largest_magnitude", lambda x, bits: x.max() / (2 ** (bits - 1) - 1) or 1),
         ("scaled_by_the_negative_end", lambda x, bits: np.float32(abs(x).max()) / 2 ** (bits - 1) or 1),
         ("zero_scale", lambda x, bits: sorted(abs(v) for v in x.flat)[-1] / (2 ** (bits - 1) - 1)),
+        ("levels_per_side", lambda x, bits: np.max(np.abs(x)) / (2**bits - 1)),
+        ("levels_per_side", lambda x, bits: 1 / ((2**bits - 1) / max(abs(v) for v in x.ravel().tolist()))),
+        ("scaled_by_the_negative_end", lambda x, bits: np.max(np.abs(x)) / 2 ** (bits - 1)),
+        ("largest_value_for_largest_magnitude", lambda x, bits: np.max(x) / (2 ** (bits - 1) - 1)),
     ],
     "affine_parameters": [
         ("range_without_zero", lambda x, bits: ((s := (np.ptp(x) / (2**bits - 1)) or 1), round(-x.min() / s))),
@@ -298,6 +378,14 @@ SLIPS = {
             "symmetric_range_for_one_sided_data",
             lambda x, bits: [abs(x).max() / (2 ** (bits - 1) - 1) or 1, 1 << (bits - 1)],
         ),
+        ("range_without_zero", parameters_with(all_steps, widen=False)),
+        ("range_without_zero", parameters_with(all_steps, widen=False, code=lambda low, scale: int(-low / scale))),
+        ("codes_counted_for_steps", parameters_with(lambda bits: 2**bits)),
+        ("one_bit_lost", parameters_with(lambda bits: 2 ** (bits - 1) - 1)),
+        ("one_bit_lost", parameters_with(lambda bits: 2 ** (bits - 1))),
+        ("zero_point_of_wrong_sign", parameters_with(all_steps, code=lambda low, scale: round(low / scale))),
+        ("fractional_zero_point", parameters_with(all_steps, code=lambda low, scale: -low / scale)),
+        ("scale_and_zero_point_exchanged", exchanged(parameters_with(all_steps))),
     ],
     "quantize": [
         ("wrap_instead_of_clamp", quantize_with_int8_only),
@@ -311,11 +399,15 @@ SLIPS = {
             lambda x, s, z, qmin, qmax: np.minimum(np.maximum(np.round(x * (1 / s)), qmin), qmax) + z,
         ),
         ("zero_point_forgotten", lambda x, s, z, qmin, qmax: np.clip(np.round(x / s), qmin, qmax).tolist()),
+        ("wrap_instead_of_clamp", lambda x, s, z, qmin, qmax: (np.round(x / s) + z).astype(np.int64).astype(np.int8)),
+        ("wrap_instead_of_clamp", lambda x, s, z, qmin, qmax: (np.round(x / s) + z).astype(np.int64).astype(np.uint8)),
     ],
     "dequantize": [
         ("subtraction_in_the_code_type", lambda codes, scale, zero_point: (codes - zero_point) * scale),
         ("scale_forgotten", lambda codes, scale, zero_point: [q - zero_point for q in codes.astype(int)]),
         ("zero_point_forgotten", lambda codes, scale, zero_point: codes * scale),
+        ("subtraction_in_the_code_type", lambda codes, scale, zero_point: (codes - np.uint8(zero_point)) * scale),
+        ("subtraction_in_the_code_type", lambda codes, scale, z: (codes - codes.dtype.type(z)) * scale),
     ],
     "error_bound": [
         ("saturation_overlooked", lambda x, scale, zero_point, qmin, qmax: x * 0 + scale / 2),
@@ -325,10 +417,22 @@ SLIPS = {
                 np.clip(x, s * (qmin - z), s * (qmax - z)) == x, s, abs(x - np.clip(x, s * (qmin - z), s * (qmax - z)))
             ),
         ),
+        ("rounding_and_saturation_added", lambda x, s, *codes: s / 2 + distance_to_range(x, s, *codes)),
     ],
     "quantize_per_channel": [
         ("scales_along_the_last_axis", per_channel_with_a_flat_scale),
         ("zero_scale", per_channel_without_the_zero_case),
+        ("truncation_for_rounding", truncated_in_each_channel),
+        ("one_scale_for_all_channels", one_number_for_all_channels),
+        *(
+            (name, per_channel(scale_of, unused=unused))
+            for unused in (None, 0, 1)
+            for name, scale_of in (
+                ("levels_per_side", lambda channel, bits: abs(channel).max() / (2**bits - 1)),
+                ("scaled_by_the_negative_end", lambda channel, bits: abs(channel).max() / 2 ** (bits - 1)),
+                ("largest_value_for_largest_magnitude", lambda channel, bits: channel.max() / (2 ** (bits - 1) - 1)),
+            )
+        ),
     ],
     "fake_quantize": [
         ("range_without_zero", fake_quantize_with(widen=False)),
@@ -342,4 +446,45 @@ SLIPS = {
             lambda weights: (np.rint(weights / (s := abs(weights).max() / 15)), s, 5),
         ),
     ],
+}
+
+# Wrong in a way that no known mistake describes, or in two ways at once: any name would mislead.
+UNNAMED = {
+    "symmetric_scale": [
+        lambda x, bits: np.max(np.abs(x)) / (2 ** (bits - 1) - 1) or -1,
+        lambda x, bits: np.max(np.abs(x)) / 2**bits,
+        lambda x, bits: np.max(x) / (2**bits - 1),
+        lambda x, bits: np.ptp(x) / (2**bits - 1),
+    ],
+    "affine_parameters": [
+        parameters_with(all_steps, code=lambda low, scale: round(-low)),
+        parameters_with(all_steps, code=lambda low, scale: 0),
+        parameters_with(lambda bits: 2**bits, widen=False),
+    ],
+    "quantize": [
+        lambda x, s, z, qmin, qmax: np.clip(np.ceil(x / s) + z, qmin, qmax),
+        lambda x, s, z, qmin, qmax: np.clip(np.rint(x / s) + z, 0, 255),
+        lambda x, s, z, qmin, qmax: np.clip(np.rint(x / s) + z, qmin, qmax).astype(np.int64).astype(np.int8),
+    ],
+    "dequantize": [
+        lambda codes, scale, zero_point: (codes.astype(np.int8) - float(zero_point)) * scale,
+        lambda codes, scale, zero_point: (codes.astype(np.float32) - zero_point) * scale + scale / 2,
+    ],
+    "error_bound": [
+        distance_to_range,
+        lambda x, s, z, qmin, qmax: np.maximum(s / 2, x - s * (qmax - z)),
+        lambda x, s, *codes: np.maximum(s / 2, distance_to_range(x, s, *codes)).astype(np.float16),
+    ],
+    "quantize_per_channel": [
+        per_channel(lambda channel, bits: abs(channel).max() / 2**bits),
+        per_channel(lambda channel, bits: np.ptp(channel) / (2**bits - 1)),
+    ],
+    "fake_quantize": [
+        lambda x, low, high, bits: x,
+        round_trip_with(last=lambda bits: 2**bits),
+        round_trip_with(clip=False),
+        round_trip_with(whole=np.floor),
+        round_trip_with(steps=lambda bits: 2**bits),
+    ],
+    "store": [lambda weights: store_in_clipped_groups(weights, [0.88])],
 }

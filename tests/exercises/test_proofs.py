@@ -55,6 +55,12 @@ SLIPS = [
     for name, function in proofs(stem).SLIPS.get(task, [])
 ]
 
+UNNAMED = [
+    pytest.param(task, function, id=f"{task}-{number}")
+    for stem, task in TASKS
+    for number, function in enumerate(getattr(proofs(stem), "UNNAMED", {}).get(task, []), 1)
+]
+
 
 def run_cells(notebook: NotebookNode) -> dict[str, Any]:
     """Run the code cells as a kernel would, all in one namespace; returns it."""
@@ -116,6 +122,12 @@ def test_a_mistake_fails_and_is_named(stem: str, record: mistakes.Mistake) -> No
 @pytest.mark.parametrize(("task", "name", "function"), SLIPS)
 def test_a_mistake_is_named_however_it_is_written(task: str, name: str, function: Any) -> None:
     assert_named(examine(check.tasks()[task], function), name)
+
+
+@pytest.mark.parametrize(("task", "function"), UNNAMED)
+def test_what_no_known_mistake_describes_gets_no_name(task: str, function: Any) -> None:
+    result = examine(check.tasks()[task], function)
+    assert (result.mark, result.mistake) == (FAILED, None), result.text
 
 
 def assert_named(result: Result, name: str) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import replace
 from fractions import Fraction
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -81,7 +84,7 @@ def test_one_wrong_element_in_any_output_is_noticed(task: Task):
                 continue  # the oracle leaves a choice here
             changed = [[part.copy() for part in each] for each in answers]
             flat = changed[probe][position].reshape(-1)
-            flat[-1] += 1 if output.integer else 1e-3 * (1 + abs(flat[-1]))
+            flat[-1] += 1 if output.integer else max(1e-3, 3 * output.rtol) * (1 + abs(flat[-1]))
             changed[probe][position] = flat.reshape(parts[position].shape)
             assert answering(changed).mark == FAILED, (probe, output.name)
 
@@ -188,6 +191,110 @@ def test_an_unknown_mistake_gets_no_name():
     result = examine(QUICK, lambda *arguments: right(*arguments) + 1)
     assert (result.mark, result.mistake) == (FAILED, None)
     assert "known mistake" not in result.text
+
+
+def without_guard(x, bits):
+    return np.abs(x).max() / (2**bits - 1)
+
+
+def test_a_missing_guard_hides_no_mistake_and_is_told_besides():
+    text = text_of(without_guard, check.symmetric_scale)
+    assert "smallest input x = [1.], bits = 8" in text
+    assert "“levels per side”" in text
+    assert "Besides, on another input: the answer differs. smallest input x = [0., 0.], bits = 8" in text
+    assert text.endswith("expected scale = any positive number yours scale = 0")
+
+
+def test_an_exception_on_some_inputs_hides_no_mistake_and_is_told_besides():
+    text = text_of(lambda codes, scale, zero_point: (codes - np.uint8(zero_point)) * scale, check.dequantize)
+    assert "zero_point = 128" in text
+    assert "“subtraction in the code type”" in text
+    assert "Besides, on another input: OverflowError in line" in text
+
+
+def test_exceptions_alone_are_no_evidence_for_a_mistake():
+    """One wrong answer among exceptions may be chance."""
+
+    def raising_but_once(codes, scale, zero_point):
+        if codes.tolist() != [3, 10]:
+            raise ValueError
+        return codes * scale
+
+    assert examine(check.dequantize, raising_but_once).mistake is None
+
+
+def given_code(faults):
+    """The code of exercise 7 with some of its four faults repaired."""
+
+    def fake_quantize(x, low, high, bits):
+        if "range_without_zero" not in faults:
+            low, high = min(low, 0), max(high, 0)
+        scale = (high - low) / (2**bits - 1)
+        whole = int if "truncated_zero_point" in faults else round
+        zero_point = max(0, min(whole(-low / scale), 2**bits - 1))
+        codes = np.rint(x / scale) + zero_point
+        if "wrap_instead_of_clamp" not in faults:
+            codes = codes.clip(0, 2**bits - 1)
+        codes = codes.astype(np.int64).astype(np.uint8)
+        return ((codes if "subtraction_in_the_code_type" in faults else codes.astype(float)) - zero_point) * scale
+
+    return fake_quantize
+
+
+FAULTS = ("range_without_zero", "truncated_zero_point", "wrap_instead_of_clamp", "subtraction_in_the_code_type")
+
+
+@pytest.mark.parametrize("faults", [left for n in range(1, 5) for left in combinations(FAULTS, n)], ids="+".join)
+def test_of_several_faults_one_that_is_there_is_named_on_an_input_that_shows_it_alone(faults):
+    result = examine(check.fake_quantize, given_code(faults))
+    assert result.mistake in faults, result.text
+    shown = re.search(r"x = (\[.+\]), low = (\S+), high = (\S+), bits = (\d)", result.text)
+    assert shown
+    x, (low, high), bits = np.array(ast.literal_eval(shown[1])), map(float, shown.groups()[1:3]), int(shown[4])
+    alone, all_of_them, none = (given_code(each)(x, low, high, bits) for each in ({result.mistake}, faults, ()))
+    np.testing.assert_allclose(alone, all_of_them)
+    assert not np.allclose(alone, none)
+    for other in set(faults) - {result.mistake}:
+        np.testing.assert_allclose(given_code({other})(x, low, high, bits), none)
+
+
+def test_float16_is_named_as_too_coarse_where_that_is_all_that_is_wrong():
+    def coarse(x, scale, zero_point, qmin, qmax):
+        ends = scale * (qmin - zero_point), scale * (qmax - zero_point)
+        return np.maximum(abs(x - np.clip(x, *ends)), scale / 2).astype(np.float16)
+
+    text = text_of(coarse, check.error_bound)
+    assert "expected bounds = [1.2] yours bounds = [1.2001953]" in text
+    assert "float16 keeps three digits, which is too coarse here" in text
+    assert "float16" not in text_of(lambda x, *others: np.float16(3 * coarse(x, *others)), check.error_bound)
+
+
+def test_values_that_differ_are_never_shown_alike():
+    task = replace(check.error_bound, returns=(Output("bounds", rtol=1e-12),), divisible=False)
+
+    def nearly(x, scale, zero_point, qmin, qmax):
+        ends = scale * (qmin - zero_point), scale * (qmax - zero_point)
+        return np.maximum(abs(x - np.clip(x, *ends)), scale / 2) * (1 + 1e-9)
+
+    assert "expected bounds = [0.25] yours bounds = [0.2500000003]" in text_of(nearly, task)
+
+
+def test_a_task_with_names_shows_what_was_reached_on_each_input():
+    text = text_of(lambda weights: _stored(weights, 4), check.store)
+    assert "input conv2 all inputs ✗ conv2 4.11 bits 15.3 dB, ✗ conv4" in text
+    partly = text_of(lambda weights: _stored(weights) if len(weights) == 32 else ([1], [1], 5), check.store)
+    assert "all inputs ✓ conv2 5.11 bits" in partly
+    assert partly.endswith("✗ conv4, ✗ conv6")
+
+
+def test_no_single_fraction_of_the_peak_stores_all_three_layers_in_4_5_bits():
+    """What hint 3 of exercise 8 says; that hints 3 and 4 together do is in tests/exercises/02_uniform.py."""
+    groups = check.store.probes()[0][0].reshape(-1, 32).astype(np.float64)
+    peak = np.abs(groups).max(axis=1, keepdims=True)
+    for fraction in np.linspace(0.7, 1, 61):
+        scale = (fraction * peak / 7).astype(np.float16).astype(np.float64)
+        noise = np.sum((np.clip(np.rint(groups / scale), -8, 7) * scale - groups) ** 2)
+        assert 10 * np.log10(np.sum(groups**2) / noise) < 19.9
 
 
 def test_none_is_met_with_the_question_for_return():
@@ -400,7 +507,7 @@ def test_what_the_function_prints_is_kept_for_the_failing_input(capsys):
         return right(x, scale, zero_point, qmin, qmax)
 
     assert check.quantize(talking)
-    assert capsys.readouterr().out == "✓ quantize: right on all 11 inputs tried.\n"
+    assert capsys.readouterr().out.splitlines()[0] == "✓ quantize: right on all 11 inputs tried."
     assert "it printed scale is 1.0" in text_of(lambda *arguments: talking(*arguments) + 1)
 
 
@@ -416,7 +523,7 @@ def test_the_error_state_of_numpy_holds_inside():
 def test_a_check_prints_and_is_true_when_solved(capsys):
     assert check.quantize(right)
     assert not check.quantize(None)
-    passed, failed = capsys.readouterr().out.splitlines()
+    passed, _, failed = capsys.readouterr().out.splitlines()
     assert passed.startswith("✓ quantize")
     assert failed.startswith("✗ quantize")
 

@@ -344,6 +344,23 @@ def test_who_works_in_the_original_is_told(work, monkeypatch, capsys):
     assert "is the original, where nothing is remembered" in capsys.readouterr().out
 
 
+def test_who_solves_outside_of_work_is_told_by_the_check_and_by_the_progress(work, tmp_path, monkeypatch, capsys):
+    def right(codes, scale, zero_point):
+        return (codes.astype(float) - zero_point) * scale
+
+    assert check.dequantize(right)
+    assert "not remembered" not in capsys.readouterr().out
+    exercises.show_progress()
+    assert "remembered" not in capsys.readouterr().out
+    monkeypatch.chdir(tmp_path)
+    assert check.dequantize(right)
+    assert capsys.readouterr().out.splitlines()[1] == "  not remembered: this notebook is not in work/"
+    check.dequantize(None)
+    assert "remembered" not in capsys.readouterr().out
+    exercises.show_progress()
+    assert "This notebook is not in work/: nothing that is solved in it is remembered." in capsys.readouterr().out
+
+
 def test_tasks_are_read_from_the_checks_in_the_notebook(course):
     exercise = read(course / "07_count.ipynb")
     assert exercise is not None

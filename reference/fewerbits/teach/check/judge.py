@@ -16,9 +16,10 @@ from fewerbits.teach.check.runner import Outcome, run
 from fewerbits.teach.check.task import Between, Probe, Task
 
 MOST_TRIES = 100
+Case = tuple[Probe, Outcome, tuple[Between, ...] | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Failure:
     """What is wrong with one outcome. `kind` tells failures apart; `sentence` says it, where no value differs.
 
@@ -67,6 +68,8 @@ def smallest(task: Task, function: Callable[..., Any], failure: Failure) -> Fail
     started, tries = time.monotonic(), 0
     candidates = _smaller(failure.arguments) if task.divisible else iter(())
     while (arguments := next(candidates, None)) is not None:
+        if task.degenerate(*arguments) and not task.degenerate(*failure.arguments):
+            continue
         tries += 1
         if tries > MOST_TRIES or time.monotonic() - started > task.seconds:
             break
@@ -110,20 +113,88 @@ def known_mistake(
     outcomes: Sequence[Outcome],
     accepted: Sequence[tuple[Between, ...] | None],
 ) -> mistakes.Mistake | None:
-    """The mistake of this task whose outcomes are those of the learner on every probe."""
+    """The mistake of this task whose outcomes are those of the learner.
+
+    On every probe; else on all that are not degenerate; else on all of these that the learner's function answers,
+    two wrong answers among them; else in the one output that gives the mistake away.
+    """
+    every = list(zip(probes, outcomes, accepted))
+    usual = [case for case in every if not task.degenerate(*case[0])]
+    answered = [case for case in usual if case[1].kind == "answer"]
+    for cases, least in ((every, 0), (usual, 1), (answered, 2)):
+        if sum(judge(task, *case) is not None for case in cases) >= least:
+            for mistake in mistakes.in_task(task.name):
+                if cases and all(imitates(task, mistake, *case) for case in cases):
+                    return mistake
     for mistake in mistakes.in_task(task.name):
-        theirs = (run(mistake.wrong, arguments, task.seconds) for arguments in probes)
-        if all(_alike(task, *each) for each in zip(outcomes, theirs, accepted)):
+        position = next((i for i, output in enumerate(task.returns) if output.name == mistake.shows_in), None)
+        if position is not None and _shows(task, mistake, answered, position):
             return mistake
     return None
 
 
-def _alike(task: Task, mine: Outcome, theirs: Outcome, accepted: tuple[Between, ...] | None) -> bool:
-    if mine.kind != "answer" or theirs.kind != "answer":
-        return mine.kind == theirs.kind and type(mine.error) is type(theirs.error)
+def imitates(
+    task: Task,
+    mistake: mistakes.Mistake,
+    arguments: Probe,
+    outcome: Outcome,
+    accepted: tuple[Between, ...] | None,
+    position: int | None = None,
+) -> bool:
+    """Whether the mistake leads to the same outcome for these arguments, or to the same value at one position."""
+    theirs = run(mistake.wrong, arguments, task.seconds)
+    if outcome.kind != "answer" or theirs.kind != "answer":
+        return outcome.kind == theirs.kind and type(outcome.error) is type(theirs.error)
     try:
-        pairs = list(zip(read(mine.value, task.returns), read(theirs.value, task.returns)))
+        pairs = list(zip(read(outcome.value, task.returns), read(theirs.value, task.returns)))
     except UnusableAnswerError:
         return False
     parts = accepted or (None,) * len(pairs)
-    return all(coincide(*pair, part, output) for pair, part, output in zip(pairs, parts, task.returns))
+    each = list(zip(pairs, parts, task.returns))
+    return all(coincide(*pair, part, output) for pair, part, output in (each if position is None else [each[position]]))
+
+
+def _shows(task: Task, mistake: mistakes.Mistake, cases: Sequence[Case], position: int) -> bool:
+    """Whether one output is that of the mistake in all cases, and wrong in two of them at least."""
+    wrong = 0
+    for arguments, outcome, accepted in cases:
+        if accepted is None or not imitates(task, mistake, arguments, outcome, accepted, position):
+            return False
+        answer, part, output = read(outcome.value, task.returns)[position], accepted[position], task.returns[position]
+        wrong += bool(shape_problem(answer, part, output)) or not right(answer, part, output).all()
+    return wrong >= 2
+
+
+def isolated_mistake(
+    task: Task, function: Callable[..., Any], probes: Sequence[Probe]
+) -> tuple[Failure, mistakes.Mistake] | None:
+    """Where several faults are left: a known mistake, and a single value on which it shows alone.
+
+    It is there when the answers are those of the mistake for every value of the probes at which this mistake, and no
+    other known one, goes wrong; two such values at least. Values are those of the first argument.
+    """
+    found: dict[str, list[Failure | None]] = {}
+    known = {mistake.name: mistake for mistake in mistakes.in_task(task.name)}
+    for values, *others in probes:
+        for index in range(values.size):
+            arguments = (values.reshape(-1)[index : index + 1], *others)
+            if len(names := _wrong_names(task, arguments)) == 1:
+                case = arguments, run(function, arguments, task.seconds), expected(task, arguments)
+                same = imitates(task, known[names[0]], *case)
+                found.setdefault(names[0], []).append(judge(task, *case) if same else None)
+    for name, failures in found.items():
+        if len(failures) >= 2 and (failure := failures[0]) and None not in failures:
+            small = smallest(task, function, failure)
+            return (small if _wrong_names(task, small.arguments) == [name] else failure), known[name]
+    return None
+
+
+def _wrong_names(task: Task, arguments: Probe) -> list[str]:
+    """The known mistakes that go wrong for these arguments."""
+    accepted = expected(task, arguments)
+    wrong = (
+        mistake.name
+        for mistake in mistakes.in_task(task.name)
+        if judge(task, arguments, run(mistake.wrong, arguments, task.seconds), accepted)
+    )
+    return list(dict.fromkeys(wrong))

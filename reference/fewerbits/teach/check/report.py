@@ -5,20 +5,22 @@ from __future__ import annotations
 import inspect
 import sys
 import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from fewerbits.teach import mistakes
 from fewerbits.teach.check.answers import expected, read
-from fewerbits.teach.check.judge import Failure, judge, known_mistake, smallest
+from fewerbits.teach.check.judge import Failure, imitates, isolated_mistake, judge, known_mistake, smallest
 from fewerbits.teach.check.runner import Outcome, run
-from fewerbits.teach.check.task import Between, Task
+from fewerbits.teach.check.task import Between, Probe, Task
 from fewerbits.teach.exercises.progress import record
 
 PASSED, FAILED, OPEN = "✓", "✗", "○"
 WIDTH = 96
+DIGITS = 7
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,9 @@ def report(task: Task, function: Callable[..., Any]) -> Result:
     except Exception as error:
         text = f"{OPEN} {task.name}: this could not be checked: {type(error).__name__}: {error}"
         result = Result(task.name, OPEN, text)
+    if not record(task.name, result.mark) and result.mark == PASSED:
+        result = replace(result, text=f"{result.text}\n  not remembered: this notebook is not in work/")
     _print(result.text)
-    record(task.name, result.mark)
     return result
 
 
@@ -59,26 +62,62 @@ def examine(task: Task, function: Callable[..., Any]) -> Result:
     probes = task.probes()
     accepted = [expected(task, arguments) for arguments in probes]
     outcomes: list[Outcome] = []
-    failure = None
+    failures: list[Failure] = []
     for arguments, right in zip(probes, accepted):
         outcomes.append(outcome := run(function, arguments, task.seconds))
         if outcome.kind == "unwritten" and len(outcomes) == 1:
             return _result(task, OPEN, _unwritten(function, outcome.unwritten))
-        failure = failure or judge(task, arguments, outcome, right)
+        if failure := judge(task, arguments, outcome, right):
+            failures.append(failure)
         if outcome.kind == "timeout":
             break
-    if failure is None:
+    if not failures:
         answers = [read(outcome.value, task.returns) for outcome in outcomes]
         praise = task.summary(probes, answers) if task.summary else f"right on all {len(probes)} inputs tried."
         return _result(task, PASSED, praise)
     if outcomes[-1].kind == "timeout":
-        return _result(task, FAILED, *_lines(task, failure))
-    mistake = known_mistake(task, probes, outcomes, accepted)
-    lines = _lines(task, smallest(task, function, failure))
-    if mistake is None:
-        return _result(task, FAILED, *lines)
-    lines.append(f"It looks like a known mistake, “{mistake.title}”. {mistake.cause}")
-    return _result(task, FAILED, *lines, mistake=mistake.name)
+        return _result(task, FAILED, *_lines(task, failures[0]))
+    if mistake := known_mistake(task, probes, outcomes, accepted):
+        explained = [each for each in failures if _explains(task, mistake, each)] or failures
+        lines = _lines(task, smallest(task, function, explained[0]))
+        lines.append(f"It looks like a known mistake, “{mistake.title}”. {mistake.cause}")
+        if other := next((each for each in failures if each not in explained and _is_apart(task, each)), None):
+            first, *more = _lines(task, other)
+            lines += [f"Besides, on another input: {first}", *more]
+        return _result(task, FAILED, *lines, mistake=mistake.name)
+    if task.several_faults and (found := isolated_mistake(task, function, probes)):
+        lines = _lines(task, found[0])
+        lines.append(f"This input alone looks like a known mistake, “{found[1].title}”. {found[1].cause}")
+        lines.append("Other inputs differ in other ways: there is more to find.")
+        return _result(task, FAILED, *lines, mistake=found[1].name)
+    lines = _lines(task, smallest(task, function, failures[0]))
+    return _result(task, FAILED, *lines, *_reached(task, probes, outcomes))
+
+
+def _explains(task: Task, mistake: mistakes.Mistake, failure: Failure) -> bool:
+    """Whether this failure is one that the mistake has too."""
+    return imitates(task, mistake, failure.arguments, failure.outcome, expected(task, failure.arguments))
+
+
+def _is_apart(task: Task, failure: Failure) -> bool:
+    """Whether a failure stands beside a mistake that shows elsewhere."""
+    return failure.outcome.kind != "answer" or task.degenerate(*failure.arguments)
+
+
+def _reached(task: Task, probes: Sequence[Probe], outcomes: Sequence[Outcome]) -> list[str]:
+    """What was reached on each of the named inputs."""
+    if task.measure is None:
+        return []
+    reached = []
+    for name, arguments, outcome in zip(task.names, probes, outcomes):
+        failure = judge(task, arguments, outcome, expected(task, arguments))
+        if outcome.kind != "answer" or (failure is not None and failure.kind in ("unusable", "property 0")):
+            reached.append(f"{FAILED} {name}")
+        else:
+            answers = read(outcome.value, task.returns)
+            text = task.measure(answers if len(answers) > 1 else answers[0], *arguments)
+            reached.append(f"{FAILED if failure else PASSED} {name} {text}")
+    return [f"{'all inputs':<16} {', '.join(reached)}"]
 
 
 def _not_callable_as(task: Task, function: Any) -> str | None:
@@ -115,7 +154,9 @@ def _result(task: Task, mark: str, first: str, *more: str, mistake: str | None =
 def _lines(task: Task, failure: Failure) -> list[str]:
     """The first line without its mark, then the input, what was expected and what came, and what else was seen."""
     outcome = failure.outcome
-    inputs = ", ".join(f"{name} = {_show(value)}" for name, value in zip(task.arguments, failure.arguments))
+    inputs = _name_of(task, failure) or ", ".join(
+        f"{name} = {_show(value)}" for name, value in zip(task.arguments, failure.arguments)
+    )
     at = f" in {outcome.where}" if outcome.where else ""
     if failure.kind == "timeout":
         first = f"no answer within {task.seconds:g} s{at}. Does every loop come to an end?"
@@ -132,11 +173,23 @@ def _lines(task: Task, failure: Failure) -> list[str]:
         lines += [
             f"{label:<16} {name} = {text}" for label, text in zip(("expected", "yours"), _difference(task, failure))
         ]
+        if _is_coarse(failure):
+            lines.append("float16 keeps three digits, which is too coarse here: compute in float32 or float64.")
     if outcome.warning:
         lines.append(f"NumPy warned     {outcome.warning}")
     if outcome.printed:
         lines.append(f"it printed       {outcome.printed.strip()[:WIDTH]}")
     return lines
+
+
+def _is_coarse(failure: Failure) -> bool:
+    """Whether the answer would be right if it were not in float16."""
+    if failure.answer is None or failure.accepted is None or failure.answer.dtype != np.float16:
+        return False
+    low, high = failure.accepted
+    slack = np.abs(low) * 2.0**-9 + 2.0**-24
+    answer = failure.answer.astype(np.float64).reshape(low.shape)
+    return bool(np.all((answer >= low - slack) & (answer <= high + slack)))
 
 
 def _difference(task: Task, failure: Failure) -> tuple[str, str]:
@@ -152,27 +205,41 @@ def _difference(task: Task, failure: Failure) -> tuple[str, str]:
         low, high, answer, place = low[index], high[index], answer[index], f" at index {index}"
     if task.returns[failure.output].integer:
         low, high = np.asarray(low, np.int64), np.asarray(high, np.int64)
-    return _accepted(Between(low, high)) + place, _show(answer) + place
+    if answer.dtype == np.float16:
+        answer = answer.astype(np.float64)
+    for digits in (DIGITS, 10, 13, 17):
+        wanted, given = _accepted(Between(low, high), digits), _show(answer, digits)
+        if wanted.rstrip(".") != given.rstrip("."):
+            break
+    return wanted + place, given + place
 
 
-def _accepted(accepted: Between) -> str:
+def _accepted(accepted: Between, digits: int) -> str:
     low, high = accepted
     if np.allclose(low, high, rtol=1e-5, atol=0):
-        return _show(low if np.array_equal(low, high) else (low + high) / 2)
+        return _show(low if np.array_equal(low, high) else (low + high) / 2, digits)
     if np.isinf(high):
         return "any positive number"
-    return f"{_show(low)} or {_show(high)}" if high == low + 1 else f"{_show(low)} to {_show(high)}"
+    between = "or" if high == low + 1 else "to"
+    return f"{_show(low, digits)} {between} {_show(high, digits)}"
 
 
-def _show(value: Any) -> str:
+def _name_of(task: Task, failure: Failure) -> str | None:
+    """The name of the probe that failed, where it has one."""
+    pairs = zip(task.names, task.probes())
+    same = (name for name, arguments in pairs if all(map(np.array_equal, arguments, failure.arguments)))
+    return next(same, None)
+
+
+def _show(value: Any, digits: int = DIGITS) -> str:
     """Short, and such that it can be typed in again; a large array by its shape."""
     if isinstance(value, np.ndarray) and value.size > 24:
         return f"{value.dtype} array of shape {value.shape}"
     if isinstance(value, np.ndarray) and value.ndim:
-        text = np.array2string(value, separator=", ", precision=7, max_line_width=10**6)
+        text = np.array2string(value, separator=", ", precision=digits, max_line_width=10**6)
         return " ".join(text.split())
     if isinstance(value, (float, np.floating, np.ndarray)):
-        return f"{float(value):.7g}"
+        return f"{float(value):.{digits}g}"
     return repr(value)
 
 

@@ -48,6 +48,12 @@ class Task:
     None or a sentence that says what does not hold; a task without oracle rests on its properties alone.
     `summary` turns all answers into a sentence for ✓. A call may take `seconds`. A task that judges a tensor as a
     whole is not `divisible`: parts of its inputs are not tried.
+
+    Inputs that are `degenerate` ask for a guard (all zeros) or depend on the last bit (ties); what happens there
+    hides no mistake that shows on all others. A task with `several_faults` gives code to repair that has more than
+    one, and works value by value: a fault is named by values that show it alone. `names` are those of the probes,
+    where they have one; what was reached on each of them, as `measure(answer, *arguments)` says it, is then shown
+    with ✗ too.
     """
 
     call: str
@@ -58,6 +64,10 @@ class Task:
     summary: Callable[[Sequence[Probe], Sequence[Any]], str] | None = None
     seconds: float = 3.0
     divisible: bool = True
+    degenerate: Callable[..., bool] = lambda *arguments: False
+    several_faults: bool = False
+    names: tuple[str, ...] = ()
+    measure: Callable[..., str] | None = None
 
     @property
     def name(self) -> str:

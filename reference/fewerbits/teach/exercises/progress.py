@@ -17,18 +17,22 @@ MARKS = ("○", "✗", "✓")
 FILE = "progress.json"
 
 
-def record(task: str, mark: str) -> None:
-    """Remember the mark of a task, when it is better than the one known. A file that cannot be written is no error."""
+def record(task: str, mark: str) -> bool:
+    """Remember the mark of a task, when it is better than the one known; False where nothing is remembered.
+
+    A file that cannot be written is no error.
+    """
     # A folder may be deleted while a notebook runs in it, and a disk may be full.
     with contextlib.suppress(OSError):
         work = work_folder()
         if not Path.cwd().is_relative_to(work):
-            return
+            return False
         marks = read_marks(work)
         if MARKS.index(mark) > MARKS.index(marks.get(task, MARKS[0])):
             unfinished = work / f"{FILE}.{os.getpid()}"
             unfinished.write_text(json.dumps(marks | {task: mark}, indent=1, ensure_ascii=False), encoding="utf-8")
             os.replace(unfinished, work / FILE)
+    return True
 
 
 def read_marks(work: Path | None = None) -> dict[str, str]:

@@ -15,7 +15,8 @@ class Mistake:
     `symptom` is what one sees, `cause` why it happens (a check shows this sentence, so it must not contain the
     solution), `repair` what to do, `source` where it was made. `topic` is the chapter's stem without its number,
     `task` the check whose function `wrong` imitates. The same mistake made in several tasks, or in two ways in
-    one, is several records with one name.
+    one, is several records with one name. Where one of the returned values gives the mistake away whatever the
+    others are, `shows_in` is its name: that of the scale, for a scale of the wrong number of steps.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Mistake:
     repair: str
     source: str
     wrong: Callable[..., Any]
+    shows_in: str | None = None
 
     def __call__(self, *arguments: Any) -> Any:
         return self.wrong(*arguments)
@@ -42,7 +44,9 @@ class Mistake:
         return "\n".join([f"{self.title}  ({self.topic})", *lines])
 
 
-def mistake(task: str, *, symptom: str, cause: str, repair: str, source: str) -> Callable[..., Mistake]:
+def mistake(
+    task: str, *, symptom: str, cause: str, repair: str, source: str, shows_in: str | None = None
+) -> Callable[..., Mistake]:
     """Make the decorated wrong implementation of `task` a Mistake, named like the function.
 
     The topic is the module's name below `fewerbits.teach.mistakes`, so that a chapter's mistakes stand together.
@@ -50,15 +54,15 @@ def mistake(task: str, *, symptom: str, cause: str, repair: str, source: str) ->
 
     def record(wrong: Callable[..., Any]) -> Mistake:
         topic = wrong.__module__.partition(".mistakes.")[2].partition(".")[0]
-        return Mistake(wrong.__name__, topic, task, symptom, cause, repair, source, wrong)
+        return Mistake(wrong.__name__, topic, task, symptom, cause, repair, source, wrong, shows_in)
 
     return record
 
 
-def also(known: Mistake, task: str) -> Callable[..., Mistake]:
+def also(known: Mistake, task: str, *, shows_in: str | None = None) -> Callable[..., Mistake]:
     """Make the decorated function the same mistake as `known`, made in `task` (or there in another way)."""
 
     def record(wrong: Callable[..., Any]) -> Mistake:
-        return replace(known, task=task, wrong=wrong)
+        return replace(known, task=task, wrong=wrong, shows_in=shows_in)
 
     return record

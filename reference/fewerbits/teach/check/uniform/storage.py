@@ -77,10 +77,13 @@ def _good_enough(answer: tuple[Array, ...], weights: Array) -> str | None:
     return None
 
 
+def _measure(answer: tuple[Array, ...], weights: Array) -> str:
+    return f"{_bits_per_weight(answer, weights):.2f} bits {_decibels(answer, weights):.1f} dB"
+
+
 def _store_summary(probes: Sequence[Probe], answers: Sequence[tuple[Array, ...]]) -> str:
-    bits = [_bits_per_weight(answer, weights) for answer, (weights,) in zip(answers, probes)]
-    decibels = [_decibels(answer, weights) for answer, (weights,) in zip(answers, probes)]
-    return ", ".join(f"{layer} {b:.2f} bits {d:.1f} dB" for layer, b, d in zip(LAYERS, bits, decibels)) + "."
+    reached = [_measure(answer, weights) for answer, (weights,) in zip(answers, probes)]
+    return ", ".join(f"{layer} {each}" for layer, each in zip(LAYERS, reached)) + "."
 
 
 def _store_probes() -> list[Probe]:
@@ -96,4 +99,6 @@ store = Task(
     summary=_store_summary,
     seconds=20,
     divisible=False,
+    names=LAYERS,
+    measure=_measure,
 )

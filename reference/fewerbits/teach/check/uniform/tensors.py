@@ -50,6 +50,7 @@ quantize_per_channel = Task(
     returns=(Output("codes", integer=True), Output("scales", loose_shape=True)),
     oracle=_quantize_per_channel,
     probes=_quantize_per_channel_probes,
+    degenerate=lambda weights, bits: not all(np.any(channel) for channel in weights),
 )
 
 
@@ -79,4 +80,5 @@ fake_quantize = Task(
     returns=(Output("values"),),
     oracle=_fake_quantize,
     probes=_fake_quantize_probes,
+    several_faults=True,
 )

@@ -60,6 +60,7 @@ symmetric_scale = Task(
     returns=(Output("scale", loose_shape=True),),
     oracle=right_symmetric_scale,
     probes=_symmetric_scale_probes,
+    degenerate=lambda x, bits: not np.any(x),
 )
 
 
@@ -90,11 +91,18 @@ def _affine_parameters_probes() -> list[Probe]:
     ]
 
 
+def _leaves_a_choice(x: Array, bits: int) -> bool:
+    """Zeros only, or a zero point at a tie."""
+    _, zero_point = right_affine_parameters(x, bits)
+    return bool(zero_point.low != zero_point.high)
+
+
 affine_parameters = Task(
     call="affine_parameters(x, bits)",
     returns=(Output("scale", loose_shape=True), Output("zero_point", integer=True, loose_shape=True)),
     oracle=right_affine_parameters,
     probes=_affine_parameters_probes,
+    degenerate=_leaves_a_choice,
 )
 
 

@@ -46,6 +46,16 @@ def wrap_instead_of_clamp(x: FloatArray, scale: float, zero_point: int, qmin: in
     return wrapped(np.rint(x / scale) + zero_point, signed=qmin < 0)
 
 
+@also(wrap_instead_of_clamp, "quantize")
+def wrap_in_int8(x: FloatArray, scale: float, zero_point: int, qmin: int, qmax: int) -> Codes:
+    return wrapped(np.rint(x / scale) + zero_point, signed=True)
+
+
+@also(wrap_instead_of_clamp, "quantize")
+def wrap_in_uint8(x: FloatArray, scale: float, zero_point: int, qmin: int, qmax: int) -> Codes:
+    return wrapped(np.rint(x / scale) + zero_point, signed=False)
+
+
 @mistake(
     "quantize",
     symptom="Codes lie outside qmin..qmax and do not fit into their bits.",
@@ -186,3 +196,15 @@ def saturation_overlooked(x: FloatArray, scale: float, zero_point: int, qmin: in
 def zero_point_forgotten_in_the_range(x: FloatArray, scale: float, zero_point: int, qmin: int, qmax: int) -> FloatArray:
     low, high = scale * qmin, scale * qmax
     return np.where((x < low) | (x > high), np.maximum(low - x, x - high), scale / 2)
+
+
+@mistake(
+    "error_bound",
+    symptom="The bound holds, but errors outside the range stay half a step below it.",
+    cause="Two errors are added that never occur together: a value that saturates is not rounded as well.",
+    repair="Inside the range s/2, outside the distance to its end, never their sum.",
+    source="common in first implementations",
+)
+def rounding_and_saturation_added(x: FloatArray, scale: float, zero_point: int, qmin: int, qmax: int) -> FloatArray:
+    low, high = scale * (qmin - zero_point), scale * (qmax - zero_point)
+    return np.maximum(0, np.maximum(low - x, x - high)) + scale / 2

@@ -67,9 +67,10 @@ def _affine(low: float, high: float, steps: float) -> tuple[float, float]:
 @mistake(
     "affine_parameters",
     symptom="Values far from zero, such as 10 to 11, all come back as one value.",
-    cause="The range does not contain zero, so the zero point lies outside the codes and is clamped to their end.",
+    cause="The range does not contain zero, so that no code can stand for it: the zero point lies outside the codes.",
     repair="Widen the range to contain zero before computing anything.",
     source="MIT 6.5940, lab 2; AutoGPTQ issue 663",
+    shows_in="scale",
 )
 def range_without_zero(x: FloatArray, bits: int) -> tuple[float, int]:
     scale, zero = _affine(float(np.min(x)), float(np.max(x)), 2**bits - 1)
@@ -111,9 +112,16 @@ def truncated_zero_point(x: FloatArray, bits: int) -> tuple[float, int]:
     cause="The whole range from minimum to maximum is spread over the codes of one side of a signed integer.",
     repair="Divide the range by the number of steps that all codes make, 2^b − 1.",
     source="Intel Neural Compressor, quantization.md",
+    shows_in="scale",
 )
 def one_bit_lost(x: FloatArray, bits: int) -> tuple[float, int]:
     scale, zero = _affine(*_range_with_zero(x), 2 ** (bits - 1) - 1)
+    return scale, int(np.rint(zero))
+
+
+@also(one_bit_lost, "affine_parameters", shows_in="scale")
+def one_bit_lost_and_codes_counted(x: FloatArray, bits: int) -> tuple[float, int]:
+    scale, zero = _affine(*_range_with_zero(x), 2 ** (bits - 1))
     return scale, int(np.rint(zero))
 
 
@@ -123,6 +131,7 @@ def one_bit_lost(x: FloatArray, bits: int) -> tuple[float, int]:
     cause="The codes are counted where the steps between them should be: n fence posts bound n − 1 fields.",
     repair="Divide by 2^b − 1, the number of steps.",
     source="common in first implementations",
+    shows_in="scale",
 )
 def codes_counted_for_steps(x: FloatArray, bits: int) -> tuple[float, int]:
     scale, zero = _affine(*_range_with_zero(x), 2**bits)
@@ -162,3 +171,15 @@ def zero_point_minus_one(x: FloatArray, bits: int) -> tuple[float, int]:
 )
 def symmetric_range_for_one_sided_data(x: FloatArray, bits: int) -> tuple[float, int]:
     return float(np.max(np.abs(x)) / (2 ** (bits - 1) - 1)) or 1.0, 2 ** (bits - 1)
+
+
+@mistake(
+    "affine_parameters",
+    symptom="The scale is a whole number and the zero point a small fraction; all values come back as about the same.",
+    cause="The two values are returned in the other order than the one that is asked for.",
+    repair="Return the scale first, then the zero point, or name what is returned.",
+    source="common; torch.ao returns (scale, zero_point), onnxruntime's compute_scale_zp [zero_point, scale]",
+)
+def scale_and_zero_point_exchanged(x: FloatArray, bits: int) -> tuple[int, float]:
+    scale, zero = _affine(*_range_with_zero(x), 2**bits - 1)
+    return int(np.rint(zero)), scale

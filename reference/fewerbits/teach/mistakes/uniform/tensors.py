@@ -15,8 +15,10 @@ from fewerbits.teach.mistakes.uniform.codes import (
     wrapped,
 )
 from fewerbits.teach.mistakes.uniform.parameters import (
+    largest_value_for_largest_magnitude,
     levels_per_side,
     range_without_zero,
+    scaled_by_the_negative_end,
     truncated_zero_point,
     zero_scale,
 )
@@ -48,6 +50,12 @@ def one_scale_for_all_channels(weights: FloatArray, bits: int) -> tuple[Codes, N
     scale = np.broadcast_to(np.max(np.abs(weights)) / np.float64(largest), (len(weights), *[1] * (weights.ndim - 1)))
     codes, scale = _per_channel(weights, scale, largest)
     return codes, scale
+
+
+@also(one_scale_for_all_channels, "quantize_per_channel")
+def one_scale_as_a_number(weights: FloatArray, bits: int) -> tuple[Codes, NDArray[Any]]:
+    largest = 2 ** (bits - 1) - 1
+    return _per_channel(weights, np.max(np.abs(weights)) / np.float64(largest), largest)
 
 
 @mistake(
@@ -84,15 +92,36 @@ def scales_along_the_last_axis_unclamped(weights: FloatArray, bits: int) -> tupl
     return np.rint(weights / scale).astype(np.int32), scale
 
 
-@also(levels_per_side, "quantize_per_channel")
+@also(levels_per_side, "quantize_per_channel", shows_in="scales")
 def levels_per_side_in_each_channel(weights: FloatArray, bits: int) -> tuple[Codes, NDArray[Any]]:
     largest = 2**bits - 1
     return _per_channel(weights, _channel_maxima(weights) / largest, largest)
 
 
+@also(scaled_by_the_negative_end, "quantize_per_channel", shows_in="scales")
+def scaled_by_the_negative_end_in_each_channel(weights: FloatArray, bits: int) -> tuple[Codes, NDArray[Any]]:
+    largest = 2 ** (bits - 1) - 1
+    return _per_channel(weights, _channel_maxima(weights) / (largest + 1), largest)
+
+
+@also(largest_value_for_largest_magnitude, "quantize_per_channel", shows_in="scales")
+def largest_value_in_each_channel(weights: FloatArray, bits: int) -> tuple[Codes, NDArray[Any]]:
+    largest = 2 ** (bits - 1) - 1
+    scale = np.max(weights, axis=tuple(range(1, weights.ndim)), keepdims=True) / np.float64(largest)
+    return _per_channel(weights, scale, largest)
+
+
 @also(truncation_for_rounding, "quantize_per_channel")
 def truncation_in_each_channel(weights: FloatArray, bits: int) -> tuple[Codes, NDArray[Any]]:
     scale = _channel_maxima(weights) / (2 ** (bits - 1) - 1)
+    scale[scale == 0] = 1
+    return np.trunc(weights / scale).astype(np.int32), np.squeeze(scale)
+
+
+@also(truncation_for_rounding, "quantize_per_channel")
+def truncation_in_the_type_of_the_weights(weights: FloatArray, bits: int) -> tuple[Codes, NDArray[Any]]:
+    """Near a whole number float32 and float64 may cut to different ones."""
+    scale = (_channel_maxima(weights).astype(weights.dtype) / (2 ** (bits - 1) - 1)).astype(weights.dtype)
     scale[scale == 0] = 1
     return np.trunc(weights / scale).astype(np.int32), np.squeeze(scale)
 
