@@ -1,0 +1,162 @@
+"""Mistakes in companding, in sums of shifts, and in levels for values that span many octaves."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewerbits.teach.mistakes.logarithmic.powers import no_code_for_zero, sign_lost
+from fewerbits.teach.mistakes.record import also, mistake
+from fewerbits.teach.mistakes.uniform.parameters import levels_per_side, zero_scale
+
+FloatArray = NDArray[np.floating]
+Codes = NDArray[Any]
+
+
+def _compressed(x: FloatArray, mu: float) -> tuple[float, FloatArray]:
+    """The largest magnitude, and the compressed magnitudes in 0..1."""
+    scale = float(np.max(np.abs(x))) or 1.0
+    return scale, np.log1p(mu * np.abs(x) / scale) / math.log1p(mu)
+
+
+def _rounded(u: FloatArray, bits: int) -> FloatArray:
+    steps = 2 ** (bits - 1) - 1
+    return np.rint(u * steps) / steps
+
+
+def _expanded(u: FloatArray, mu: float) -> FloatArray:
+    return np.expm1(u * math.log1p(mu)) / mu
+
+
+@mistake(
+    "mu_law",
+    symptom="Small values come back much too large: the tensor looks loud all over.",
+    cause="The values are compressed and rounded, and never expanded again.",
+    repair="Undo the curve on the way back: x̂ = s·((1 + µ)^y − 1)/µ.",
+    source="common in first implementations",
+)
+def not_expanded(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale, compressed = _compressed(x, mu)
+    return scale * np.sign(x) * _rounded(compressed, bits)
+
+
+@mistake(
+    "mu_law",
+    symptom="The result is the same as with equal steps: small values die, and the strength of the curve is no matter.",
+    cause="The values are rounded before the curve and not after it; curve and inverse then cancel.",
+    repair="Compress first, round the compressed values, then expand.",
+    source="common in first implementations",
+)
+def rounded_before_the_curve(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale = _compressed(x, mu)[0]
+    return scale * np.sign(x) * _rounded(np.abs(x) / scale, bits)
+
+
+@mistake(
+    "mu_law",
+    symptom="Every value is too large by max|x|/µ, and zero is no longer zero.",
+    cause="The way back is not the inverse of the way there: the 1 that was added inside the logarithm is not removed.",
+    repair="Subtract it again: (1 + µ)^y − 1, or expm1.",
+    source="common in first implementations",
+)
+def one_left_in_the_inverse(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale, compressed = _compressed(x, mu)
+    return scale * np.sign(x) * np.exp(_rounded(compressed, bits) * math.log1p(mu)) / mu
+
+
+@also(one_left_in_the_inverse, "mu_law")
+def one_left_at_zero_too(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale, compressed = _compressed(x, mu)
+    return scale * np.where(x < 0, -1, 1) * np.exp(_rounded(compressed, bits) * math.log1p(mu)) / mu
+
+
+@also(sign_lost, "mu_law")
+def mu_law_without_sign(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale, compressed = _compressed(x, mu)
+    return scale * _expanded(_rounded(compressed, bits), mu)
+
+
+@also(levels_per_side, "mu_law")
+def mu_law_levels_per_side(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale, compressed = _compressed(x, mu)
+    return scale * np.sign(x) * _expanded(_rounded(compressed, bits + 1), mu)
+
+
+@also(zero_scale, "mu_law")
+def mu_law_of_zeros(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale = np.max(np.abs(x))
+    with np.errstate(invalid="ignore"):
+        compressed = np.log1p(mu * np.abs(x) / scale) / math.log1p(mu)
+    return scale * np.sign(x) * _expanded(_rounded(compressed, bits), mu)
+
+
+def _sum(codes: Codes, shifted: Codes) -> int:
+    return int(np.sum(np.sign(codes.astype(int)) * shifted))
+
+
+@mistake(
+    "shift_sum",
+    symptom="Sums of large activations are wrong by multiples of 256, small ones are right.",
+    cause="The shift is computed in the narrow type of the activations, where the upper bits fall off.",
+    repair="Convert to a wide integer type before shifting.",
+    source="NumPy and C keep the type of a shifted array",
+)
+def shifted_in_a_narrow_type(codes: Codes, activations: Codes) -> int:
+    shifted = activations.astype(np.int64) << np.maximum(np.abs(codes.astype(int)) - 1, 0)
+    return _sum(codes, (shifted + 128) % 256 - 128)
+
+
+@mistake(
+    "shift_sum",
+    symptom="All sums are exactly twice as large.",
+    cause="The places are counted from 0, but the smallest level has the code 1.",
+    repair="Shift by |c| − 1.",
+    source="common in first implementations",
+)
+def shifted_one_too_far(codes: Codes, activations: Codes) -> int:
+    return _sum(codes, activations.astype(int) << np.abs(codes.astype(int)))
+
+
+@also(no_code_for_zero, "shift_sum")
+def zero_shifted_by_nothing(codes: Codes, activations: Codes) -> int:
+    shifted = activations.astype(int) << np.maximum(np.abs(codes.astype(int)) - 1, 0)
+    return int(np.sum(np.where(codes < 0, -1, 1) * shifted))
+
+
+@also(sign_lost, "shift_sum")
+def shifts_without_sign(codes: Codes, activations: Codes) -> int:
+    return _sum(np.abs(codes), activations.astype(int) << np.maximum(np.abs(codes.astype(int)) - 1, 0))
+
+
+@mistake(
+    "gradient_levels",
+    symptom="Most small values become zero; more bits help only by halves.",
+    cause="The levels have equal distances, while the values span many octaves.",
+    repair="Let the distances grow with the value: levels of a geometric series, of both signs, and zero.",
+    source="Chmiel et al. 2021, “Logarithmic Unbiased Quantization”: gradients need it",
+)
+def equal_steps_over_many_octaves(gradient: FloatArray) -> FloatArray:
+    peak = np.max(np.abs(gradient))
+    return np.linspace(-peak, peak, 63)
+
+
+@also(equal_steps_over_many_octaves, "gradient_levels")
+def equal_steps_from_end_to_end(gradient: FloatArray) -> FloatArray:
+    return np.linspace(gradient.min(), gradient.max(), 64)
+
+
+def _series(gradient: FloatArray, count: int, ratio: float = math.sqrt(2)) -> FloatArray:
+    return np.max(np.abs(gradient)) * ratio ** -np.arange(count, dtype=float)
+
+
+@also(sign_lost, "gradient_levels")
+def positive_levels_only(gradient: FloatArray) -> FloatArray:
+    return np.append(_series(gradient, 31), 0)
+
+
+@also(no_code_for_zero, "gradient_levels")
+def levels_without_zero(gradient: FloatArray) -> FloatArray:
+    return np.concatenate((_series(gradient, 32), -_series(gradient, 32)))

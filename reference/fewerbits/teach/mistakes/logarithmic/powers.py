@@ -1,0 +1,212 @@
+"""Mistakes with powers: in the codes, on the way back, and in the nearest power of two."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewerbits.teach.article import logarithmic_quantization
+from fewerbits.teach.mistakes.record import also, mistake
+from fewerbits.teach.mistakes.uniform.codes import clamp_forgotten
+from fewerbits.teach.mistakes.uniform.parameters import levels_per_side
+
+FloatArray = NDArray[np.floating]
+Codes = NDArray[Any]
+
+
+def _largest_code(bits: int) -> int:
+    return 2 ** (bits - 1) - 1
+
+
+def _powers(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
+    """2^((top − P + |c|)/steps), of code 0 too."""
+    return np.exp2((top - _largest_code(bits) + np.abs(codes.astype(int))) / steps)
+
+
+@mistake(
+    "log_dequantize",
+    symptom="Values are far too small or too large, and the more so the farther they lie from 1.",
+    cause="The codes count exponents of one base and are read as those of another.",
+    repair="Keep the base with the codes, and use the same one both ways: 2^(1/k) for k steps per octave.",
+    source="common; FQ-ViT issue 13 asks which base its codes have",
+)
+def base_mixed_up(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
+    return np.sign(codes) * _powers(codes, top, bits, 1)
+
+
+@also(base_mixed_up, "log_dequantize")
+def natural_base(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
+    return np.sign(codes) * np.exp((top - _largest_code(bits) + np.abs(codes.astype(int))) / steps)
+
+
+@mistake(
+    "log_dequantize",
+    symptom="Zeros come back as small numbers, so that sparse tensors and padding are no longer zero.",
+    cause="No code stands for zero: it shares one with a level, or is treated like one.",
+    repair="Reserve a code for zero, and treat it apart both ways.",
+    source="PocketFlow issue 215",
+)
+def no_code_for_zero(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
+    return np.where(codes < 0, -1, 1) * _powers(codes, top, bits, steps)
+
+
+@mistake(
+    "log_dequantize",
+    symptom="All values come back positive.",
+    cause="A logarithm, and a power, knows magnitudes only; the sign was dropped and is not put back.",
+    repair="Carry the sign beside the magnitude: multiply by sign(x), or by the sign of the code.",
+    source="Introduction to AI Model Quantization, “Non-Uniform Quantization”",
+)
+def sign_lost(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
+    return np.abs(np.sign(codes)) * _powers(codes, top, bits, steps)
+
+
+@mistake(
+    "log_dequantize",
+    symptom="Positive values are right; negative ones have the right sign and far too small a magnitude.",
+    cause="The signed code stands in the exponent, where a negative code means a small power, not a negative value.",
+    repair="Use the code's magnitude in the exponent, and its sign in front.",
+    source="common in first implementations",
+)
+def sign_in_the_exponent(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
+    return np.sign(codes) * np.exp2((top - _largest_code(bits) + codes.astype(int)) / steps)
+
+
+def _exponents(x: FloatArray, steps: int) -> FloatArray:
+    """steps·log2|x|, and a very low number for zero."""
+    magnitude = np.abs(x.astype(np.float64))
+    return np.where(magnitude > 0, steps * np.log2(np.where(magnitude > 0, magnitude, 1)), -1e6)
+
+
+def _codes(x: FloatArray, exponents: FloatArray, top: int, largest: int) -> Codes:
+    return (np.sign(x) * np.clip(exponents - top + largest, 0, largest)).astype(np.int64)
+
+
+@mistake(
+    "log_quantize",
+    symptom="Codes are meaningless: they change with the unit of x, and a thousand values share two of them.",
+    cause="The scale, which has the unit of x, serves as the base of the logarithm.",
+    repair="Choose a base, such as 2, once and for all; the scale is a level, not a base.",
+    source="Introduction to AI Model Quantization, “Non-Uniform Quantization”",
+)
+def scale_taken_for_the_base(x: FloatArray, top: int, bits: int, steps: int) -> FloatArray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return logarithmic_quantization(x, bits)
+
+
+@also(scale_taken_for_the_base, "log_quantize")
+def scale_for_the_base_with_sign_and_zero(x: FloatArray, top: int, bits: int, steps: int) -> FloatArray:
+    base = np.max(np.abs(x)) / (2**bits - 1)
+    present = x != 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        codes = np.rint(np.log(np.abs(np.where(present, x, 1))) / np.log(base))
+    return np.where(present, np.sign(x) * codes, 0)
+
+
+@mistake(
+    "log_quantize",
+    symptom="One zero in the tensor raises a math domain error, or spreads −∞ and NaN.",
+    cause="Zero has no logarithm, and nothing treats it apart.",
+    repair="Give zero its own code before a logarithm is taken.",
+    source="Introduction to AI Model Quantization, “Non-Uniform Quantization”",
+)
+def log_of_zero(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    exponents = np.reshape([steps * math.log2(abs(value)) for value in x.ravel().tolist()], x.shape)
+    return _codes(x, np.rint(exponents), top, _largest_code(bits))
+
+
+@also(no_code_for_zero, "log_quantize")
+def zero_on_the_smallest_level(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    magnitude = np.clip(np.rint(_exponents(x, steps)) - top + _largest_code(bits), 1, _largest_code(bits))
+    return np.where(x < 0, -1, 1) * magnitude
+
+
+@also(sign_lost, "log_quantize")
+def codes_without_sign(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    return _codes(np.abs(x), np.rint(_exponents(x, steps)), top, _largest_code(bits))
+
+
+@mistake(
+    "log_quantize",
+    symptom="Every magnitude shrinks, on average to three quarters; the SQNR of base 2 falls by 4 dB.",
+    cause="The exponent is that of the power below the value, which need not be the nearest one.",
+    repair="Round the logarithm to the nearest integer.",
+    source="common where the exponent bits of a float are taken for its logarithm",
+)
+def floor_of_the_logarithm(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    return _codes(x, np.floor(_exponents(x, steps)), top, _largest_code(bits))
+
+
+@mistake(
+    "log_quantize",
+    symptom="For base 2, values between 1.414 and 1.5 times a level go to the other neighbour.",
+    cause="Two neighbours have two midpoints, one of their values and one of their logarithms; the other is asked for.",
+    repair="Name the rule: round(log₂|x|) has its midpoint at √2, the nearest value at 1.5.",
+    source="Miyashita et al. 2016 round the logarithm; casts to float8_e8m0fnu round the value",
+)
+def the_other_midpoint(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    exponents = _exponents(x, steps)
+    below = np.floor(exponents)
+    upper = 2 * np.exp2(exponents / steps) >= np.exp2(below / steps) + np.exp2((below + 1) / steps)
+    return _codes(x, below + upper, top, _largest_code(bits))
+
+
+@also(base_mixed_up, "log_quantize")
+def octaves_for_steps(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    return _codes(x, np.rint(_exponents(x, 1)), top, _largest_code(bits))
+
+
+@also(base_mixed_up, "log_quantize")
+def natural_logarithm(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    return _codes(x, np.rint(_exponents(x, steps) * math.log(2)), top, _largest_code(bits))
+
+
+@mistake(
+    "log_quantize",
+    symptom="Very small values come back with the opposite sign, and as large ones.",
+    cause="The range is applied to the signed code, so that a magnitude below the smallest level passes through zero.",
+    repair="Clip the magnitude to 0..P first, then put the sign in front.",
+    source="common in first implementations",
+)
+def clipped_with_its_sign(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    largest = _largest_code(bits)
+    return np.clip(np.sign(x) * (np.rint(_exponents(x, steps)) - top + largest), -largest, largest)
+
+
+@also(levels_per_side, "log_quantize")
+def log_levels_per_side(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    return _codes(x, np.rint(_exponents(x, steps)), top, 2**bits - 1)
+
+
+@also(clamp_forgotten, "log_quantize")
+def log_clamp_forgotten(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    magnitude = np.rint(_exponents(x, steps)) - top + _largest_code(bits)
+    return np.sign(x) * np.maximum(magnitude, 0)
+
+
+def _signed_power(x: FloatArray, exponents: FloatArray) -> FloatArray:
+    return np.where(x == 0, 0, np.sign(x) * np.exp2(np.maximum(exponents, -1000)))
+
+
+@also(the_other_midpoint, "nearest_power")
+def rounded_in_the_logarithm(x: FloatArray) -> FloatArray:
+    return _signed_power(x, np.rint(_exponents(x, 1)))
+
+
+@also(floor_of_the_logarithm, "nearest_power")
+def power_below(x: FloatArray) -> FloatArray:
+    return _signed_power(x, np.floor(_exponents(x, 1)))
+
+
+@also(sign_lost, "nearest_power")
+def power_without_sign(x: FloatArray) -> FloatArray:
+    return np.abs(_signed_power(x, np.floor(_exponents(np.abs(x) / 1.5, 1)) + 1))
+
+
+@also(log_of_zero, "nearest_power")
+def power_of_zero(x: FloatArray) -> FloatArray:
+    below = np.reshape([math.floor(math.log2(abs(value))) for value in x.ravel().tolist()], x.shape)
+    return _signed_power(x, below + (np.abs(x) >= 1.5 * np.exp2(below)))
