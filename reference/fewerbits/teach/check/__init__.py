@@ -11,6 +11,8 @@ from fewerbits.teach.check.calibration.observing import calibration_images, perc
 from fewerbits.teach.check.codebooks.formats import mx_scales, q4_0, round_e4m3, unpack_q4_0
 from fewerbits.teach.check.codebooks.levels import bits_per_weight, lloyd_step, nearest_level
 from fewerbits.teach.check.codebooks.storage import compress
+from fewerbits.teach.check.integers.requantizing import quantized_layer, rescale
+from fewerbits.teach.check.integers.sums import accumulate, bias_codes, convolve, correct_sums
 from fewerbits.teach.check.logarithmic.curves import gradient_levels, mu_law, shift_sum
 from fewerbits.teach.check.logarithmic.powers import log_dequantize, log_quantize, nearest_power
 from fewerbits.teach.check.report import Result
@@ -24,11 +26,15 @@ __all__ = [
     "Output",
     "Result",
     "Task",
+    "accumulate",
     "affine_parameters",
     "best_clip",
+    "bias_codes",
     "bits_per_weight",
     "calibration_images",
     "compress",
+    "convolve",
+    "correct_sums",
     "dequantize",
     "error_bound",
     "fake_quantize",
@@ -45,6 +51,8 @@ __all__ = [
     "q4_0",
     "quantize",
     "quantize_per_channel",
+    "quantized_layer",
+    "rescale",
     "robust_range",
     "round_e4m3",
     "running_range",

@@ -12,6 +12,7 @@ from types import ModuleType
 
 from fewerbits.teach.mistakes.calibration import choosing, observing
 from fewerbits.teach.mistakes.codebooks import formats, levels
+from fewerbits.teach.mistakes.integers import requantizing, sums
 from fewerbits.teach.mistakes.logarithmic import curves, powers
 from fewerbits.teach.mistakes.record import Mistake, also, mistake
 from fewerbits.teach.mistakes.uniform import codes, parameters, tensors
@@ -23,6 +24,7 @@ TOPICS: dict[str, tuple[ModuleType, ...]] = {
     "calibration": (observing, choosing),
     "logarithmic": (powers, curves),
     "codebooks": (levels, formats),
+    "integers": (sums, requantizing),
 }
 
 

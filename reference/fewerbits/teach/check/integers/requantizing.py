@@ -1,0 +1,121 @@
+"""From sums to codes: multiplier and shift by fractions, and a whole layer against ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from fewerbits import data
+from fewerbits.network.folding import fold
+from fewerbits.network.quantized import calibrate, quantize_network
+from fewerbits.teach.check.task import Between, Output, Probe, Task
+
+Array = NDArray[Any]
+
+
+def right_rescale(accumulators: Array, M0: int, n: int) -> Between:
+    """a·M0/2^n in fractions; at a tie both neighbours."""
+    exact = [Fraction(int(a) * M0, 2**n) for a in accumulators.flat]
+    half = Fraction(1, 2)
+    low = [-((half - value) // 1) for value in exact]
+    high = [(value + half) // 1 for value in exact]
+    return Between(*(np.array(end, np.float64).reshape(accumulators.shape) for end in (low, high)))
+
+
+def _rescale_probes() -> list[Probe]:
+    rng = np.random.default_rng(64)
+    return [
+        (np.array([1, 3], np.int32), 2**30, 32),
+        (np.array([14_300, -8_480, 14_390], np.int32), 1_374_389_535, 37),
+        (np.array([-3, -1, 5, 9, 21], np.int32), 2**30, 33),
+        (np.arange(-20, 21, dtype=np.int32), 3 * 2**29, 34),
+        (rng.integers(-(2**17), 2**17, (4, 30)).astype(np.int32), 1_800_000_001, 40),
+        (rng.integers(-(2**20), 2**20, 200).astype(np.int32), 2**31 - 1, 41),
+    ]
+
+
+rescale = Task(
+    call="rescale(accumulators, M0, n)",
+    returns=(Output("codes", integer=True),),
+    oracle=right_rescale,
+    probes=_rescale_probes,
+)
+
+
+def by_onnxruntime(
+    q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, multiplier: Array, y_zero_point: int
+) -> Array:
+    """QLinearConv of the engine, with scales whose multiplier is exact; then the ReLU, which is a lower bound."""
+    one = np.float32(1)
+    parameters = {
+        "s_x": one, "z_x": np.uint8(x_zero_point), "q_w": q_w, "s_w": multiplier.astype(np.float32),
+        "z_w": np.zeros(len(q_w), np.int8), "s_y": one, "z_y": np.uint8(y_zero_point), "q_b": q_b,
+    }  # fmt: skip
+    order = ["q_x", "s_x", "z_x", "q_w", "s_w", "z_w", "s_y", "z_y", "q_b"]
+    node = helper.make_node("QLinearConv", order, ["q_y"], pads=[1, 1, 1, 1])
+    graph = helper.make_graph(
+        [node],
+        "layer",
+        [helper.make_tensor_value_info("q_x", TensorProto.UINT8, q_x.shape)],
+        [helper.make_tensor_value_info("q_y", TensorProto.UINT8, None)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in parameters.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    codes: Array = np.asarray(session.run(None, {"q_x": q_x})[0])
+    return np.maximum(codes, np.uint8(y_zero_point))
+
+
+@cache
+def _first_layer() -> Probe:
+    """`conv1` of the course's network on two photographs, with 7-bit weights: they saturate on no CPU."""
+    network = fold("vgg32", data.load_weights("vgg32"))
+    images = data.load_fashion_mnist("test").images[:2]
+    seen = calibrate(network, data.to_float(data.load_fashion_mnist("train").images[:20]))
+    quantized = quantize_network(network, seen, weight_bits=7)
+    multiplier = quantized.bias_scale("conv1") / quantized.activations["conv1"].scale
+    return images[:, np.newaxis], quantized.codes["conv1"], quantized.biases["conv1"], 0, multiplier, 0
+
+
+def _quantized_layer_probes() -> list[Probe]:
+    rng = np.random.default_rng(65)
+    image = np.array([[[[10, 12], [14, 16]]]], np.uint8)
+    kernel = np.arange(1, 10, dtype=np.int8).reshape(1, 1, 3, 3)
+    centre = (kernel == 5).astype(np.int8)
+    at_ties = np.array([[[[10, 13], [15, 19]]]], np.uint8)
+    many = rng.integers(0, 256, (2, 3, 6, 5)).astype(np.uint8)
+    weights = rng.integers(-63, 64, (4, 3, 3, 3)).astype(np.int8)
+    biases = rng.integers(-9000, 9000, 4).astype(np.int32)
+    return [
+        (image, kernel, np.array([20], np.int32), 10, np.array([0.125], np.float32), 3),
+        (at_ties, centre, np.zeros(1, np.int32), 10, np.array([0.5], np.float32), 0),
+        (image, -kernel, np.array([61], np.int32), 12, np.array([0.25], np.float32), 20),
+        (image, kernel, np.array([-11], np.int32), 5, np.array([0.5], np.float32), 100),
+        (many, weights, biases, 120, rng.uniform(0.002, 0.01, 4).astype(np.float32), 40),
+        _first_layer(),
+    ]
+
+
+def _summary(probes: Sequence[Probe], answers: Sequence[Any]) -> str:
+    return f"all {answers[-1][0].size:,} codes of conv1 on two photographs are those of ONNX Runtime."
+
+
+quantized_layer = Task(
+    call="quantized_layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point)",
+    returns=(Output("codes", integer=True),),
+    oracle=by_onnxruntime,
+    probes=_quantized_layer_probes,
+    summary=_summary,
+    seconds=20,
+    divisible=False,
+)

@@ -1,0 +1,160 @@
+"""Sums of codes: linear layer, bias, cross terms and convolution. Right answers by loops over Python's integers."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewerbits.teach.check.task import Between, Output, Probe, Task
+
+Array = NDArray[Any]
+
+
+def right_accumulate(q_x: Array, q_w: Array, x_zero_point: int) -> list[list[int]]:
+    """Σ_k (q_x − z_x)·q_w, product by product."""
+    rows, weights = q_x.tolist(), q_w.tolist()
+    return [[sum((x - x_zero_point) * w for x, w in zip(row, column)) for column in weights] for row in rows]
+
+
+def _accumulate_probes() -> list[Probe]:
+    rng = np.random.default_rng(60)
+
+    def layer(rows: int, outputs: int, terms: int, zero_point: int) -> Probe:
+        q_x = rng.integers(0, 256, (rows, terms)).astype(np.uint8)
+        return q_x, rng.integers(-127, 128, (outputs, terms)).astype(np.int8), zero_point
+
+    return [
+        (np.array([[3, 5]], np.uint8), np.array([[2, 4]], np.int8), 2),
+        (np.array([[3, 5]], np.uint8), np.array([[2, -4]], np.int8), 4),
+        (np.array([[100, 25, 62, 150]], np.uint8), np.array([[50, -100, 25, 75]], np.int8), 50),
+        (np.full((1, 3), 255, np.uint8), np.full((2, 3), 127, np.int8), 0),
+        layer(3, 2, 5, 128),
+        layer(4, 6, 40, 7),
+        layer(2, 3, 300, 200),
+    ]
+
+
+accumulate = Task(
+    call="accumulate(q_x, q_w, x_zero_point)",
+    returns=(Output("accumulators", integer=True),),
+    oracle=right_accumulate,
+    probes=_accumulate_probes,
+    divisible=False,
+)
+
+
+def nearest(value: Fraction) -> tuple[int, int]:
+    """The nearest whole number, twice; both neighbours where rounding errors of a float decide."""
+    slack = abs(value) * Fraction(1, 2**20) + Fraction(1, 2**40)
+    half = Fraction(1, 2)
+    return math.ceil(value - half - slack), math.floor(value + half + slack)
+
+
+def right_bias_codes(bias: Array, s_x: float, s_w: Array) -> Between:
+    """bias/(s_x·s_w) in fractions, channel by channel."""
+    ends = [nearest(Fraction(float(b)) / (Fraction(s_x) * Fraction(float(s)))) for b, s in zip(bias, s_w)]
+    return Between(*(np.array(end) for end in zip(*ends)))
+
+
+def _bias_codes_probes() -> list[Probe]:
+    rng = np.random.default_rng(61)
+    return [
+        (np.array([0.30013, -0.20006]), 0.02, np.array([0.01, 0.01])),
+        (np.array([0.5]), 0.03, np.array([0.02])),
+        (np.array([-0.5, 0.25]), 0.03, np.array([0.02, 0.007])),
+        (np.array([0.0, 2.0, -1.0]), 0.004, np.array([0.5, 0.003, 0.009])),
+        (rng.normal(size=8), 0.05, rng.uniform(0.001, 0.02, 8)),
+        (rng.normal(size=12) * 3, 0.11, rng.uniform(0.01, 0.2, 12)),
+    ]
+
+
+bias_codes = Task(
+    call="bias_codes(bias, s_x, s_w)",
+    returns=(Output("codes", integer=True),),
+    oracle=right_bias_codes,
+    probes=_bias_codes_probes,
+    divisible=False,
+)
+
+
+def right_correct_sums(
+    raw: Array, x_sums: Array, w_sums: Array, terms: int, x_zero_point: int, w_zero_point: int
+) -> list[list[int]]:
+    """Element by element, in Python's integers."""
+    return [
+        [
+            total - w_zero_point * of_x - x_zero_point * of_w + terms * x_zero_point * w_zero_point
+            for total, of_w in zip(row, w_sums.tolist())
+        ]
+        for row, of_x in zip(raw.tolist(), x_sums.tolist())
+    ]
+
+
+def _correct_sums_probes() -> list[Probe]:
+    rng = np.random.default_rng(62)
+
+    def layer(rows: int, outputs: int, terms: int, x_zero_point: int, w_zero_point: int) -> Probe:
+        q_x = rng.integers(0, 256, (rows, terms)).astype(np.int32)
+        q_w = rng.integers(-128, 128, (outputs, terms)).astype(np.int32)
+        return q_x @ q_w.T, q_x.sum(axis=1), q_w.sum(axis=1), terms, x_zero_point, w_zero_point
+
+    q_x, q_w = np.array([[3, 5]], np.int32), np.array([[2, -4]], np.int32)
+    return [
+        (q_x @ q_w.T, q_x.sum(axis=1), q_w.sum(axis=1), 2, 4, 1),
+        layer(1, 2, 4, 50, 0),
+        layer(2, 1, 4, 0, 10),
+        layer(2, 3, 4, 50, 10),
+        layer(3, 3, 9, 128, -3),
+        layer(5, 4, 60, 3, 90),
+    ]
+
+
+correct_sums = Task(
+    call="correct_sums(raw, x_sums, w_sums, terms, x_zero_point, w_zero_point)",
+    returns=(Output("accumulators", integer=True),),
+    oracle=right_correct_sums,
+    probes=_correct_sums_probes,
+    divisible=False,
+)
+
+
+def right_convolve(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
+    """Each output from the inputs under its window, those outside the image left out: they stand for zero."""
+    count, _, height, width = q_x.shape
+    x, w = q_x.astype(np.int64) - x_zero_point, q_w.astype(np.int64)
+    total = np.zeros((count, len(w), height, width), np.int64)
+    for row, column in np.ndindex(height, width):
+        for i, j in np.ndindex(3, 3):
+            if 0 <= row + i - 1 < height and 0 <= column + j - 1 < width:
+                total[:, :, row, column] += x[:, :, row + i - 1, column + j - 1] @ w[:, :, i, j].T
+    return total
+
+
+def _convolve_probes() -> list[Probe]:
+    rng = np.random.default_rng(63)
+
+    def layer(images: int, inputs: int, outputs: int, height: int, width: int, zero_point: int) -> Probe:
+        q_x = rng.integers(0, 256, (images, inputs, height, width)).astype(np.uint8)
+        return q_x, rng.integers(-127, 128, (outputs, inputs, 3, 3)).astype(np.int8), zero_point
+
+    kernel = np.arange(1, 10, dtype=np.int8).reshape(1, 1, 3, 3)
+    return [
+        (np.array([[[[10, 12], [14, 16]]]], np.uint8), kernel, 10),
+        (np.arange(16, dtype=np.uint8).reshape(1, 1, 4, 4), kernel, 5),
+        layer(1, 1, 2, 3, 5, 0),
+        layer(2, 3, 2, 5, 4, 128),
+        layer(1, 16, 4, 6, 6, 255),
+    ]
+
+
+convolve = Task(
+    call="convolve(q_x, q_w, x_zero_point)",
+    returns=(Output("accumulators", integer=True),),
+    oracle=right_convolve,
+    probes=_convolve_probes,
+    divisible=False,
+)

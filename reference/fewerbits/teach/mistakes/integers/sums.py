@@ -1,0 +1,194 @@
+"""Mistakes in sums of products of codes: the accumulator, zero points, the bias, and the border of a convolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from fewerbits.teach.mistakes.record import also, mistake
+from fewerbits.teach.mistakes.uniform.codes import subtraction_in_the_code_type, truncation_for_rounding
+
+Array = NDArray[Any]
+
+
+def _sums(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
+    return (q_x.astype(np.int64) - int(x_zero_point)) @ q_w.T.astype(np.int64)
+
+
+@mistake(
+    "accumulate",
+    symptom="Large sums come back as small ones or with the opposite sign; small sums are right.",
+    cause="The sum is kept in too few bits: what does not fit is dropped without a word.",
+    repair="Convert the codes to int32 before the product, not after it.",
+    source="common in first implementations; NumPy multiplies uint8 by int8 in int16",
+)
+def accumulator_too_narrow(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
+    return _sums(q_x, q_w, x_zero_point).astype(np.int8)
+
+
+@also(accumulator_too_narrow, "accumulate")
+def accumulator_of_sixteen_bits(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
+    return _sums(q_x, q_w, x_zero_point).astype(np.int16)
+
+
+@mistake(
+    "accumulate",
+    symptom="Each output is off by a constant of its own, the same for every input.",
+    cause="Raw codes are multiplied as if the code 0 stood for the number 0.",
+    repair="Subtract the zero point from the codes of the input, or subtract its cross term from the sum.",
+    source="common where data after a ReLU, whose zero point is 0, served as the example",
+)
+def zero_point_ignored_in_the_sum(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
+    return _sums(q_x, q_w, 0)
+
+
+@also(zero_point_ignored_in_the_sum, "accumulate")
+def zero_point_ignored_in_sixteen_bits(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
+    return _sums(q_x, q_w, 0).astype(np.int16)
+
+
+@also(subtraction_in_the_code_type, "accumulate")
+def zero_point_subtracted_in_uint8(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
+    return _sums(q_x - np.uint8(x_zero_point), q_w, 0)
+
+
+@also(subtraction_in_the_code_type, "accumulate")
+def everything_in_the_code_types(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
+    return _sums(q_x - np.uint8(x_zero_point), q_w, 0).astype(np.int16)
+
+
+@mistake(
+    "bias_codes",
+    symptom="The layer works a little: all biases arrive too small or too large, by one common factor.",
+    cause="The bias is quantized like any tensor, to its own range, but the sum counts in another unit.",
+    repair="Divide the bias by s_x·s_w, round, and keep it in int32.",
+    source="common in first implementations; Jacob et al. 2018, section 2.4, says why not",
+)
+def bias_with_its_own_scale(bias: Array, s_x: float, s_w: Array) -> Array:
+    peak = np.max(np.abs(bias))
+    return np.rint(bias / (peak / 127 if peak else 1.0)).astype(np.int32)
+
+
+@mistake(
+    "bias_codes",
+    symptom="Biases arrive far too small, as if they had been left out.",
+    cause="The bias has the scale of one factor only; the sum counts in the product of both scales.",
+    repair="Divide the bias by s_x·s_w.",
+    source="common in hand-written exporters",
+)
+def bias_at_one_scale_only(bias: Array, s_x: float, s_w: Array) -> Array:
+    return np.rint(bias / s_w).astype(np.int32)
+
+
+@also(bias_at_one_scale_only, "bias_codes")
+def bias_at_the_scale_of_the_input(bias: Array, s_x: float, s_w: Array) -> Array:
+    return np.rint(bias / s_x).astype(np.int32)
+
+
+@also(truncation_for_rounding, "bias_codes")
+def truncated_bias(bias: Array, s_x: float, s_w: Array) -> Array:
+    return np.trunc(bias / (s_x * s_w)).astype(np.int32)
+
+
+@also(truncation_for_rounding, "bias_codes")
+def bias_rounded_down(bias: Array, s_x: float, s_w: Array) -> Array:
+    return np.floor(bias / (s_x * s_w)).astype(np.int32)
+
+
+@mistake(
+    "correct_sums",
+    symptom="All outputs are off by one constant that grows with the number of inputs.",
+    cause="One of the cross terms enters with the wrong sign.",
+    repair="Multiply (q_x − z_x)(q_w − z_w) out: mixed terms are subtracted, the product of both zero points is added.",
+    source="common when Jacob et al. 2018, eq. 7, is written down from memory",
+)
+def cross_term_of_wrong_sign(
+    raw: Array, x_sums: Array, w_sums: Array, terms: int, x_zero_point: int, w_zero_point: int
+) -> Array:
+    return raw - w_zero_point * x_sums[:, None] - x_zero_point * w_sums - terms * x_zero_point * w_zero_point
+
+
+@also(cross_term_of_wrong_sign, "correct_sums")
+def mixed_cross_terms_added(
+    raw: Array, x_sums: Array, w_sums: Array, terms: int, x_zero_point: int, w_zero_point: int
+) -> Array:
+    return raw + w_zero_point * x_sums[:, None] + x_zero_point * w_sums + terms * x_zero_point * w_zero_point
+
+
+@mistake(
+    "correct_sums",
+    symptom="Wrong with two zero points, right as soon as one of them is 0.",
+    cause="The term in which both zero points meet is incomplete or missing.",
+    repair="Add K·z_x·z_w, where K is the number of products in a sum.",
+    source="common where symmetric weights served as the example",
+)
+def constant_cross_term_forgotten(
+    raw: Array, x_sums: Array, w_sums: Array, terms: int, x_zero_point: int, w_zero_point: int
+) -> Array:
+    return raw - w_zero_point * x_sums[:, None] - x_zero_point * w_sums
+
+
+@also(constant_cross_term_forgotten, "correct_sums")
+def constant_cross_term_counted_once(
+    raw: Array, x_sums: Array, w_sums: Array, terms: int, x_zero_point: int, w_zero_point: int
+) -> Array:
+    return raw - w_zero_point * x_sums[:, None] - x_zero_point * w_sums + x_zero_point * w_zero_point
+
+
+@mistake(
+    "correct_sums",
+    symptom="Right when both zero points are equal, wrong otherwise.",
+    cause="Each zero point is multiplied by the sum of its own tensor instead of the other one.",
+    repair="Pair z_x with the sum of the weights and z_w with the sum of the inputs.",
+    source="common in first implementations",
+)
+def zero_points_exchanged(
+    raw: Array, x_sums: Array, w_sums: Array, terms: int, x_zero_point: int, w_zero_point: int
+) -> Array:
+    return raw - x_zero_point * x_sums[:, None] - w_zero_point * w_sums + terms * x_zero_point * w_zero_point
+
+
+def windows_times_weights(padded: Array, q_w: Array) -> Array:
+    """Sums of 3×3 windows of `padded` (N, C, H + 2, W + 2) times weights (O, C, 3, 3): (N, O, H, W)."""
+    windows = sliding_window_view(padded.astype(np.int64), (3, 3), axis=(2, 3))
+    return np.einsum("nchwij,ocij->nohw", windows, q_w.astype(np.int64))
+
+
+def bordered(q_x: Array, code: int) -> Array:
+    """Codes in int64 with a frame of one `code` around each image."""
+    return np.pad(q_x.astype(np.int64), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=int(code))
+
+
+@mistake(
+    "convolve",
+    symptom="A frame of error surrounds every image; inside it all sums are right.",
+    cause="Outside the image stands the code 0, which is another number than zero.",
+    repair="Pad with the zero point, the code of zero.",
+    source="common in hand-written kernels; hidden after a ReLU, where the zero point is 0",
+)
+def padding_with_code_zero(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
+    return windows_times_weights(bordered(q_x, 0) - int(x_zero_point), q_w)
+
+
+@also(zero_point_ignored_in_the_sum, "convolve")
+def zero_point_ignored_in_a_convolution(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
+    return windows_times_weights(bordered(q_x, 0), q_w)
+
+
+@also(zero_point_ignored_in_the_sum, "convolve")
+def zero_point_only_in_the_border(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
+    return windows_times_weights(bordered(q_x, x_zero_point), q_w)
+
+
+@mistake(
+    "convolve",
+    symptom="Sums are wrong everywhere, but right for kernels that look the same upside down.",
+    cause="The kernel is turned by half a turn, as in the convolution of mathematics.",
+    repair="Multiply window and kernel position by position, without turning: engines compute the cross-correlation.",
+    source="scipy.signal.convolve2d turns the kernel, torch and ONNX do not",
+)
+def kernel_turned(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
+    return windows_times_weights(bordered(q_x, x_zero_point) - int(x_zero_point), q_w[..., ::-1, ::-1])
