@@ -163,7 +163,7 @@ assert right["2 bits"] < right["8 bits"] - 20
 # | 01 numbers *(not written yet)* | say what float32, bfloat16, float16 and int8 store; predict size, traffic, energy |
 # | [02 uniform](02_uniform.ipynb) | derive scale, zero point and ranges; bound the error; measure 6.02 dB per bit |
 # | [03 calibration](03_calibration.ipynb) | choose a range: min-max, percentile, MSE, entropy, analytic; outliers |
-# | 04 logarithmic *(not written yet)* | quantize in the log domain, with a sign and a true zero |
+# | [04 logarithmic](04_logarithmic.ipynb) | quantize in the log domain, with a sign and a true zero |
 # | [05 codebooks](05_codebooks.ipynb) | use optimum quantizers, small floats and block formats; count their metadata |
 # | 06 integers *(not written yet)* | compute a layer in integers only, and requantize its sums |
 # | 07 mixed *(not written yet)* | give layers different bits under a budget |

@@ -1,0 +1,822 @@
+# %% [markdown]
+# # 04 · Quantize in the logarithm
+#
+# **The question.** Equal steps lose small values. What do you gain, and what do you lose, when the steps grow with the
+# value?
+#
+# **At the end you can**
+#
+# - say what is wrong with a published logarithmic quantizer, and write one that works: a sign, a true zero, a base;
+# - predict its relative error and its signal-to-noise ratio from the base alone, and say what its bits are for;
+# - compress, round and expand: the µ-law of the telephone, and the exponential curve;
+# - decide, for weights, activations and gradients, whether a logarithm beats equal steps;
+# - replace multiplications by shifts, and count them.
+#
+# **You need** lesson 02: scale, codes, saturation, SQNR, and why small values die.
+#
+# **Time**: 40 minutes of reading and guessing, 35 minutes of exercises.
+#
+# Guess before you look: replace `...` after `my_guess =`, run that cell, then the next one. `my_guess = None` shows the
+# answer without a guess.
+
+# %%
+import numpy as np
+import torch
+from fewerbits import data
+from fewerbits.network.model import build_model
+from fewerbits.teach import article, logarithmic_plots, mistakes, plots, widgets
+from fewerbits.teach.predict import reveal
+from fewerbits.tensor.companding import Companding, mu_law_decode, mu_law_encode
+from fewerbits.tensor.logarithmic import Logarithmic, shift_dot
+from fewerbits.tensor.metrics import sqnr
+from fewerbits.tensor.scheme import fake_quantize
+from fewerbits.tensor.uniform import Uniform
+
+plots.use_style()
+
+trained = data.load_weights("vgg32")
+photographs = data.load_fashion_mnist("test")
+weights = trained["conv4.weight"]
+
+# %% [markdown]
+# ## 1 · A formula, as published
+#
+# The blog post that this course grew from also has a logarithmic quantizer. Here it is, word for word. (`article` holds
+# the same function, so that nobody has to copy it.)
+
+
+# %%
+def logarithmic_quantization(x, num_bits):
+    # Calculate the scale factor
+    s = np.max(np.abs(x)) / (2**num_bits - 1)
+    # Quantize the values
+    q = np.round(np.log(np.abs(x)) / np.log(s))
+    return q
+
+
+# %% [markdown]
+# Give it 1000 numbers between 0.001 and 1, and 8 bits. How many different codes come out?
+
+# %%
+my_guess = ...
+
+# %%
+thousand = np.geomspace(0.001, 1, 1000)
+published = logarithmic_quantization(thousand, num_bits=8)
+
+reveal(my_guess, len(np.unique(published)), digits=0)
+assert np.array_equal(published, article.logarithmic_quantization(thousand, 8))
+
+# %% [markdown]
+# A bit would have been enough for that. **The base is wrong.** log(x)/log(s) is the logarithm of x to the base s. But s
+# is a *scale*, a unit of x; here it is 1/255. So one step of the code is a factor of 255:
+
+# %%
+for code in np.unique(published):
+    group = thousand[published == code]
+    print(f"code {code:.0f}: all of {group.min():.3f} … {group.max():.3f}")
+
+assert len(np.unique(published)) == 2
+
+# %% [markdown]
+# And when you change the unit of x, the base changes with it. In one unit it is even 1, whose logarithm is 0.
+# (`errstate` keeps NumPy from warning; the result is warning enough.)
+
+# %%
+with np.errstate(divide="ignore"):
+    for unit in (1, 100, 255, 1000):
+        q = logarithmic_quantization(unit * np.array([0.25, 0.5, 1.0]), num_bits=8)
+        print(f"x = {unit:4} · (0.25, 0.5, 1)   base s = {unit / 255:.3f}   codes {q}")
+
+assert np.isinf(q).sum() == 0
+assert np.array_equal(q, [4, 5, 5])
+
+# %% [markdown]
+# Next: the numbers −0.5, 0 and 0.5 are three numbers. How many different codes will they get?
+
+# %%
+my_guess = ...
+
+# %%
+with np.errstate(divide="ignore"):
+    three_codes = logarithmic_quantization(np.array([-0.5, 0.0, 0.5, 1.0]), num_bits=8)[:3]
+
+reveal(my_guess, len(np.unique(three_codes)), digits=0)
+assert three_codes[0] == three_codes[2]
+assert np.isinf(three_codes[1])
+
+# %% [markdown]
+# **The sign is lost**, because |x| has none. **Zero is lost**, because log 0 is −∞ (here +∞, after division by a
+# negative log s), and no integer holds that. And as in lesson 02 **there is no way back**: the function returns q
+# alone.
+#
+# Four faults in one line. The idea behind it is good all the same. Let us build it properly.
+#
+# ## 2 · A sign, a zero, a base
+#
+# Choose the base first: **2**. Then levels are powers of two, and e = round(log₂|x|) is the exponent of the nearest
+# one. A step of e is one **octave**, a factor of 2.
+#
+# Now the code. b bits hold the signed integers −P … P with P = 2ᵇ⁻¹ − 1. Use them like this:
+#
+# - code 0 is zero, exactly;
+# - the sign of the code is the sign of x;
+# - the magnitude |c| counts levels upwards: 1 is the smallest level, P the largest, 2^top.
+#
+# $$ c = \mathrm{sign}(x)\cdot\mathrm{clip}\bigl(\mathrm{round}(\log_2|x|) - \mathrm{top} + P,\; 0,\; P\bigr), \qquad
+#    \hat x = \mathrm{sign}(c)\cdot 2^{\,\mathrm{top} - P + |c|} \;\text{ for } c \ne 0. $$
+#
+# `top` plays the part of the scale: one number per tensor, to be kept with the codes. Here it is an integer.
+
+
+# %%
+def log_quantize(x, top, bits):
+    largest_code = 2 ** (bits - 1) - 1
+    nonzero = np.where(x == 0, 1, x)  # any number that has a logarithm; sign(x) below makes its code 0
+    exponent = np.rint(np.log2(np.abs(nonzero)))
+    magnitude = np.clip(exponent - top + largest_code, 0, largest_code)
+    return (np.sign(x) * magnitude).astype(np.int8)
+
+
+def log_dequantize(codes, top, bits):
+    largest_code = 2 ** (bits - 1) - 1
+    return np.sign(codes) * 2.0 ** (top - largest_code + np.abs(codes.astype(int)))
+
+
+# %% [markdown]
+# With 4 bits P is 7. Let the largest level be 1, that is top = 0. What is the smallest positive level?
+
+# %%
+my_guess = ...
+
+# %%
+all_codes = np.arange(-7, 8)
+levels = log_dequantize(all_codes, top=0, bits=4)
+
+reveal(my_guess, levels[levels > 0].min(), digits=4)
+assert levels[levels > 0].max() / levels[levels > 0].min() == 2**6
+
+# %% [markdown]
+# Seven levels of each sign, and between the smallest and the largest a factor of 2⁶ = 64. Back and forth:
+
+# %%
+print("codes 1 … 7 stand for", levels[8:])
+sample = np.array([-0.9, -0.3, 0.0, 0.02, 0.001, 0.7, 5.0])
+sample_codes = log_quantize(sample, top=0, bits=4)
+sample_back = log_dequantize(sample_codes, top=0, bits=4)
+
+for value, code, back in zip(sample, sample_codes, sample_back):
+    print(f"{value:6.3f}   code {code:2}   comes back as {back:.5g}")
+assert sample_back[2] == 0
+assert sample_back[4] == 0
+assert sample_back[-1] == 1
+
+# %% [markdown]
+# Sign kept, zero kept. 5.0 saturates at the largest level. 0.001 lies too far below the smallest level and becomes
+# zero: an **underflow**. (The other choice is to lift it to the smallest level. Then nothing but zero becomes zero.)
+#
+# `Logarithmic` is the course's own. Its `fit` takes as the largest level what the largest magnitude rounds to, and it
+# agrees with your two functions:
+
+# %%
+four_bit_log = Logarithmic.fit(weights, bits=4)
+top_of_weights = int(np.rint(np.log2(np.abs(weights).max())))
+
+assert four_bit_log.top_exponent == top_of_weights
+assert np.array_equal(four_bit_log.quantize(weights), log_quantize(weights, top_of_weights, 4))
+assert np.allclose(fake_quantize(four_bit_log, sample.clip(-0.1, 0.1)), log_dequantize(
+    log_quantize(sample.clip(-0.1, 0.1), top_of_weights, 4), top_of_weights, 4))  # fmt: skip
+print(f"largest |weight| {np.abs(weights).max():.3f}, largest level 2^{four_bit_log.top_exponent}")
+
+# %%
+# alt: Staircase of the 4-bit logarithmic quantizer over the weights of conv4. Steps are narrow and dense around zero
+# and twice as wide and high with each octave; the histogram behind shows most weights near zero, where the steps are.
+peak = float(np.abs(weights).max())
+plots.staircase(four_bit_log, -peak, peak, values=weights, title="Steps grow with the value: 15 levels of 4 bits")
+
+# %% [markdown]
+# Many fine steps where most weights are, few and coarse ones far out.
+#
+# ## 3 · Two kinds of error
+#
+# With equal steps the *error* is the same everywhere, and the relative error grows towards zero. Now it is the other
+# way round. The exponent is at most ½ off, whatever the value. What is the largest **relative** error of base 2, inside
+# its range, in percent?
+
+# %%
+my_guess = ...
+
+# %%
+octaves = np.geomspace(2.0**-6, 1, 100_001)
+relative = np.abs(log_dequantize(log_quantize(octaves, 0, 4), 0, 4) - octaves) / octaves
+
+reveal(my_guess, 100 * relative.max(), unit="%")
+assert abs(relative.max() - (np.sqrt(2) - 1)) < 1e-3
+
+# %% [markdown]
+# The worst place is the middle between two exponents: a value just above √½ = 0.707 is lifted to 1, by a factor of √2.
+#
+# A finer base has a finer error. With k **steps per octave** the base is 2^(1/k): k = 2 is base √2. Then
+# e = round(k·log₂|x|), and the levels are 2^(e/k). Compare both bases with equal steps, at 8 bits:
+
+# %%
+# alt: Two panels over values from 0.0001 to 1 at 8 bits. Left, rms error: a level line for equal steps, which bends
+# down below 0.004; straight lines that rise with the value for base 2 and, half as high, base root 2. They cross the
+# level line near 0.01 and 0.02. Right, relative error: equal steps reach 100 percent below 0.004 and fall towards zero
+# at 1; base 2 stays below 42 percent and base root 2 below 19 everywhere.
+at_8_bits = {
+    "equal steps": Uniform.from_range(-1, 1, bits=8, narrow_range=True),
+    "base 2": Logarithmic(top_exponent=0, bits=8),
+    "base √2": Logarithmic(top_exponent=0, bits=8, steps_per_octave=2),
+}
+logarithmic_plots.two_errors(
+    at_8_bits, 1e-4, 1.0, title="Left: constant for equal steps. Right: constant for a logarithm."
+)
+
+# %% [markdown]
+# Near the maximum equal steps are far better, near zero far worse. The curves cross. Where, for base 2? The rms
+# error of equal steps is s/√12. That of base 2 is about 20 % of the value (section 4 derives it).
+
+# %%
+step_of_8_bits = float(at_8_bits["equal steps"].scale)
+crossing = (step_of_8_bits / np.sqrt(12)) / 0.2
+print(f"cross near x = {crossing:.3f}: {np.log2(1 / crossing):.1f} octaves below the maximum")
+
+for x_low, x_high in ((0.5, 1.0), (0.001, 0.002)):
+    octave = np.linspace(x_low, x_high, 10_001, dtype=np.float32)
+    rms = {name: np.sqrt(np.mean((fake_quantize(scheme, octave) - octave) ** 2)) for name, scheme in at_8_bits.items()}
+    print(f"{x_low:.3f} … {x_high:.3f}:", ", ".join(f"{name} {error:.5f}" for name, error in rms.items()))
+    assert (rms["equal steps"] < rms["base 2"]) == (x_low > crossing)
+
+# %% [markdown]
+# ## 4 · What the bits are for
+#
+# Equal steps gain 6 dB of SQNR with each bit. How many dB does base 2 gain on the weights of `conv4` from 6 bits to 8?
+
+# %%
+my_guess = ...
+
+# %%
+at_6, at_8 = (sqnr(weights, fake_quantize(Logarithmic.fit(weights, b), weights)) for b in (6, 8))
+
+reveal(my_guess, at_8 - at_6, unit="dB", digits=1)
+assert abs(at_8 - at_6) < 0.05
+
+# %% [markdown]
+# Nothing. More bits add levels *below*, where the smallest values live, and those add almost nothing to a sum of
+# squares.
+#
+# **Bits buy range. The base buys precision.** How much? Neighbouring levels differ by a factor of base, so ln x is
+# rounded in equal steps of ln(base). By lesson 02 the rms error of ln x is ln(base)/√12, and a small error of ln x *is*
+# the relative error of x:
+#
+# $$ \mathrm{SQNR} \approx 20\log_{10}\frac{\sqrt{12}}{\ln(\mathrm{base})} = 14.0 + 20 \log_{10} k \;\text{dB}. $$
+
+# %%
+print("steps per octave   formula   measured (8 bits)")
+for k in (1, 2, 4):
+    formula = 20 * np.log10(np.sqrt(12) / np.log(2 ** (1 / k)))
+    measured = sqnr(weights, fake_quantize(Logarithmic.fit(weights, 8, steps_per_octave=k), weights))
+    print(f"{k:10} {formula:15.1f} {measured:12.1f} dB")
+    assert abs(formula - measured) < 0.5
+
+# %% [markdown]
+# No peak, no rms, no shape of the distribution in this formula: a logarithm treats all tensors alike. Twice the steps
+# per octave are +6 dB and halve the range that the same bits span, so a bit is worth 6 dB here too, if you spend it on
+# the base. What the range has to be is the question of section 6.
+#
+# **Which neighbour is nearest?** 1.45 lies between the levels 1 and 2. In the logarithm it is nearer to 2 (the middle
+# is √2 = 1.414). In value it is nearer to 1 (the middle is 1.5). Both rules are in use: `rounding="log"` is the formula
+# above, `"linear"` gives the smaller squared error.
+
+# %%
+by_rounding = {}
+for rounding in ("log", "linear"):
+    restored = fake_quantize(Logarithmic.fit(weights, 5, rounding=rounding), weights)
+    by_rounding[rounding] = sqnr(weights, restored)
+    size = 100 * np.sum(np.abs(restored), dtype=float) / np.sum(np.abs(weights), dtype=float)
+    at_145 = float(fake_quantize(Logarithmic(4, rounding=rounding), 1.45))
+    print(
+        f"{rounding:6} 1.45 → {at_145:.0f}; {by_rounding[rounding]:.1f} dB, mean magnitude {size:.0f} % of the original"
+    )
+
+assert 0.2 < by_rounding["linear"] - by_rounding["log"] < 0.6
+
+# %% [markdown]
+# 0.4 dB, and a bias in opposite directions. Say which rule you use.
+#
+# ### Play: bits against base
+#
+# 4 bits are 7 levels of each sign. Spread them over six octaves in steps of 2, or over three in steps of √2? Which base
+# is best at 4 bits, which at 6?
+
+
+# %%
+def log_stairs(bits, steps_per_octave):
+    scheme = Logarithmic.fit(weights, bits, steps_per_octave=steps_per_octave)
+    decibels = sqnr(weights, fake_quantize(scheme, weights))
+    title = f"{bits} bits, {steps_per_octave} steps per octave: {decibels:.1f} dB"
+    return plots.staircase(scheme, -peak, peak, values=weights, title=title)
+
+
+# %% tags=["nbval-ignore-output"]
+widgets.play(log_stairs, bits=(3, 6, 4), steps_per_octave=(1, 4, 1))
+
+# %% [markdown]
+# Without a running kernel the sliders do not move. One position as a figure, then all of them as a table:
+
+# %%
+# alt: Staircase with 4 bits and 4 steps per octave. All levels lie in the outer part of the range; the wide flat step
+# at zero swallows nearly all weights, whose histogram is behind it.
+log_stairs(bits=4, steps_per_octave=4)
+
+# %%
+print("bits    k = 1    k = 2    k = 4   (SQNR, dB)")
+table = {}
+for b in (3, 4, 5, 6):
+    for k in (1, 2, 4):
+        table[b, k] = sqnr(weights, fake_quantize(Logarithmic.fit(weights, b, steps_per_octave=k), weights))
+    print(f"{b:4}" + "".join(f"{table[b, k]:9.1f}" for k in (1, 2, 4)))
+
+assert max((1, 2, 4), key=lambda k: table[4, k]) == 1
+assert max((1, 2, 4), key=lambda k: table[6, k]) == 4
+
+# %% [markdown]
+# Each base needs its bits: until the range holds nearly all of the tensor's energy, a finer base only makes it lose
+# more.
+#
+# ## 5 · Compress, round, expand
+#
+# A logarithm never arrives at zero; that is why zero needs a code of its own. The telephone solved this differently.
+# Bend the axis by a smooth curve c that *does* pass through zero, round in equal steps, and bend back: **companding**.
+# With u = |x|/max|x| the two curves of this lesson are
+#
+# $$ \text{µ-law: } c(u) = \frac{\ln(1+\mu u)}{\ln(1+\mu)}, \qquad
+#    \text{exponential: } c(u) = \frac{1-e^{-au}}{1-e^{-a}}. $$
+#
+# The µ-law is a straight line near zero and a logarithm far out. The whole thing is four lines:
+
+
+# %%
+def mu_law(x, bits, mu=255):
+    s, largest_code = np.max(np.abs(x)), 2 ** (bits - 1) - 1
+    compressed = np.sign(x) * np.log1p(mu * np.abs(x) / s) / np.log1p(mu)
+    rounded = np.rint(compressed * largest_code) / largest_code
+    return s * np.sign(rounded) * np.expm1(np.abs(rounded) * np.log1p(mu)) / mu
+
+
+compander = Companding.fit(weights, bits=8)
+assert np.allclose(mu_law(weights.astype(np.float64), 8), fake_quantize(compander, weights), rtol=1e-5)
+print(f"µ-law, 8 bits: {sqnr(weights, fake_quantize(compander, weights)):.1f} dB on the weights")
+
+# %% [markdown]
+# Why did the telephone want it? Some people speak softly. A voice (here: Gaussian noise) becomes softer in steps of
+# 10 dB, while the range of the 8-bit quantizer stays where the loudest voice needs it. Equal steps lose 10 dB with each
+# step. How many dB does the µ-law lose from the loudest to 40 dB below?
+
+# %%
+my_guess = ...
+
+# %%
+voice = np.random.default_rng(4).standard_normal(20_000).clip(-4, 4) / 4
+line = {"equal steps": Uniform.from_range(-1, 1, 8), "µ-law": Companding(scale=1.0, bits=8)}
+loudness = [0, -10, -20, -30, -40, -50]
+quality = {}
+for name, scheme in line.items():
+    softer = [(voice * 10 ** (level / 20)).astype(np.float32) for level in loudness]
+    quality[name] = [sqnr(x, fake_quantize(scheme, x)) for x in softer]
+
+mu_loss, step_loss = (quality[name][0] - quality[name][4] for name in ("µ-law", "equal steps"))
+reveal(my_guess, mu_loss, unit="dB")
+assert mu_loss < 15
+assert step_loss > 35
+
+# %%
+# alt: SQNR against loudness from −50 to 0 dB. Equal steps rise by 10 dB per 10 dB, from about 0 to 41 dB. The µ-law
+# stays between 35 and 38 dB down to −30 dB and falls to 23 dB at −50. The lines cross just below the loudest voice.
+logarithmic_plots.against_loudness(loudness, quality, title="The µ-law serves soft voices too")
+
+# %% [markdown]
+# Telephone exchanges in North America and Japan speak a close relative of this, **ITU-T G.711**: eight bits per
+# sample, namely the sign, three bits for the octave, four bits within it, and all bits inverted, so that silence is
+# 255. `mu_law_encode` is that codec. Python used to bring one, `audioop` (up to 3.12). Where yours has it, compare all
+# 65,536 samples:
+
+# %% tags=["nbval-ignore-output"]
+import warnings
+
+samples = np.arange(-(2**15), 2**15, dtype=np.int16)
+g711_codes = mu_law_encode(samples)
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import audioop
+except ImportError:
+    print("This Python (3.13 or later) has no audioop: nothing compared here.")
+else:
+    theirs = np.frombuffer(audioop.lin2ulaw(samples.astype("=i2").tobytes(), 2), np.uint8)
+    assert np.array_equal(g711_codes, theirs)
+    decoded = np.frombuffer(audioop.ulaw2lin(bytes(range(256)), 2), "=i2")
+    assert np.array_equal(mu_law_decode(np.arange(256)), decoded)
+    print("65,536 codes and 256 samples are those of audioop, bit for bit.")
+
+# %%
+audible = samples[np.abs(samples.astype(int)) >= 2**9]
+off = np.abs(mu_law_decode(mu_law_encode(audible)).astype(int) - audible) / np.abs(audible.astype(int))
+
+silence, loudest = mu_law_encode(np.array([0]))[0], mu_law_decode(np.array([128]))[0]
+print(f"silence is code {silence}; the largest sample comes back as {loudest}")
+print(f"relative error above 512: at most {100 * off.max():.1f} %")
+assert (silence, loudest) == (255, 32124)
+assert off.max() < 0.04
+
+# %% [markdown]
+# The **exponential** curve bends less. It is the best one for values whose density is Laplacian, e^(−|x|), when there
+# are many levels. Weights look somewhat like that, so it should win on them. (Its strength a is fitted to the mean of
+# |x|.)
+
+# %%
+for name in ("mu_law", "exponential"):
+    curve = [sqnr(weights, fake_quantize(Companding.fit(weights, b, compressor=name), weights)) for b in (4, 6, 8)]
+    print(f"{name:12}" + "".join(f"{decibels:7.1f}" for decibels in curve) + "  dB at 4, 6, 8 bits")
+equal = [sqnr(weights, fake_quantize(Uniform.fit(weights, b), weights)) for b in (4, 6, 8)]
+print(f"{'equal steps':12}" + "".join(f"{decibels:7.1f}" for decibels in equal))
+
+assert curve[0] - equal[0] > 4
+assert curve[2] - equal[2] > 4
+
+# %% [markdown]
+# More than 4 dB over equal steps at the same bits: most of a bit, for one more number per tensor. But nothing can be
+# computed with such codes: they have to be expanded first.
+#
+# ## 6 · Weights, activations, gradients
+#
+# Three kinds of tensors, three shapes. A **gradient** says how the loss would change with each value; training needs
+# it. One pass of 64 photographs forward and backward gives real ones: what arrives at the output of `conv4`.
+
+# %%
+model = build_model("vgg32", trained)
+kept = {}
+
+
+def keep(module, inputs, output):
+    output.retain_grad()
+    kept["conv4"] = output
+
+
+model.conv4_norm.register_forward_hook(keep)
+pixels = torch.from_numpy(data.to_float(photographs.images[:64]))
+labels = torch.from_numpy(photographs.labels[:64].astype(np.int64))
+torch.nn.functional.cross_entropy(model(pixels), labels).backward()
+
+tensors = {
+    "weights": weights,
+    "activations": torch.relu(kept["conv4"]).detach().numpy(),
+    "gradients": kept["conv4"].grad.numpy(),
+}
+spans = {}
+for name, x in tensors.items():
+    nonzero_values = np.abs(x[x != 0])
+    spans[name] = np.log2(np.quantile(nonzero_values, 0.99) / np.quantile(nonzero_values, 0.01))
+    print(f"{name:12} {x.shape}, {spans[name]:.0f} octaves hold 98 % of all that is not zero")
+
+assert spans["gradients"] > spans["weights"] + 2
+
+# %% [markdown]
+# The network is sure of most photographs, and those have tiny gradients; a few surprise it. That is where the octaves
+# come from. Now store the gradients in **5 bits of equal steps**. Of how many of the 64 photographs does nothing at all
+# survive, in percent?
+
+# %%
+my_guess = ...
+
+# %% tags=["nbval-ignore-output"]
+gradients = tensors["gradients"]
+
+
+def silent_photographs(scheme):
+    return 100 * np.mean([not np.any(scheme.quantize(one)) for one in gradients])
+
+
+reveal(my_guess, silent_photographs(Uniform.fit(gradients, 5)), unit="%", digits=0)
+print(f"base 2, 5 bits: {silent_photographs(Logarithmic.fit(gradients, 5)):.0f} %")
+
+# %%
+assert silent_photographs(Uniform.fit(gradients, 5)) > 25
+assert silent_photographs(Logarithmic.fit(gradients, 5)) == 0
+
+# %% [markdown]
+# A photograph whose gradient is all zeros teaches the network nothing. Base 2 keeps every one of them in the same 5
+# bits. Here are all three tensors, first by SQNR:
+
+
+# %%
+def schemes_for(x, bits):
+    signed = bool(x.min() < 0)
+    return {
+        "equal steps": Uniform.fit(x, bits, symmetric=signed, signed=signed),
+        "base 2": Logarithmic.fit(x, bits, signed=signed),
+        "base √2": Logarithmic.fit(x, bits, signed=signed, steps_per_octave=2),
+        "µ-law": Companding.fit(x, bits),
+    }
+
+
+def measure(quantity):
+    bits = range(3, 9)
+    rows = {name: [schemes_for(x, b) for b in bits] for name, x in tensors.items()}
+    return {
+        name: {kind: [quantity(tensors[name], row[kind]) for row in each] for kind in each[0]}
+        for name, each in rows.items()
+    }
+
+
+decibels_by = measure(lambda x, scheme: sqnr(x, fake_quantize(scheme, x)))
+
+# %%
+# alt: SQNR against 3 to 8 bits for weights, activations and gradients. Equal steps rise by about 6 dB per bit in each
+# panel, to 38, 39 and 28 dB. Base 2 is flat at 14 dB and base root 2 at 20 dB once they have enough bits; they lie
+# above equal steps only at few bits, on gradients up to 6. The µ-law rises to 38 dB in each panel: on gradients far
+# above all others.
+logarithmic_plots.by_tensor(
+    range(3, 9), decibels_by, "SQNR (dB)", title="By SQNR a plain logarithm wins only where bits are few"
+)
+
+# %% [markdown]
+# The µ-law is the best of both on gradients: fine near zero, and 6 dB for each bit. (Its codes have a sign, which
+# activations do not need: one bit lost there.)
+#
+# Now by what is **lost**: the share of all non-zero values that become zero.
+
+
+# %%
+def percent_lost(x, scheme):
+    return 100 * np.mean(scheme.quantize(x[x != 0]) == getattr(scheme, "zero_point", 0))
+
+
+lost_by = measure(percent_lost)
+for name in tensors:
+    row = ", ".join(f"{kind} {values[3]:.0f} %" for kind, values in lost_by[name].items())
+    print(f"6 bits, {name:12} {row}")
+
+assert lost_by["gradients"]["equal steps"][3] > 60
+assert lost_by["gradients"]["base 2"][3] < 1
+
+# %%
+# alt: Share of non-zero values that become zero against bits, three panels. On weights and activations all schemes lose
+# less than a tenth from 6 bits on. On gradients equal steps lose most values up to 7 bits and about half at 8; base 2
+# loses almost nothing from 5 bits on, base root 2 from 6 on, and the µ-law sinks slowly from 58 percent to 1.
+logarithmic_plots.by_tensor(
+    range(3, 9), lost_by, "non-zero values lost (%)", title="By what survives, equal steps fail on gradients"
+)
+
+# %% [markdown]
+# Who wins by SQNR, and from how many bits on, is worth a table of its own (without the µ-law, which needs its codes
+# expanded):
+
+# %%
+best_kind = {}
+for name, curves in decibels_by.items():
+    plain = {kind: curves[kind] for kind in ("equal steps", "base 2", "base √2")}
+    best_kind[name] = [max(plain, key=lambda kind: plain[kind][column]) for column in range(6)]
+    print(f"{name:12}" + ", ".join(f"{b} bits {kind}" for b, kind in zip((4, 5, 6, 7), best_kind[name][1:5])))
+
+assert best_kind["activations"][2] == "equal steps"
+assert best_kind["weights"][3] == "equal steps"
+for column in (1, 2):
+    even = decibels_by["weights"]
+    assert abs(max(even["base 2"][column], even["base √2"][column]) - even["equal steps"][column]) < 1
+assert best_kind["gradients"][3] == "base √2"
+assert best_kind["gradients"][5] == "equal steps"
+
+# %% [markdown]
+# Two measures, two winners. SQNR asks about the large values, for they carry the power. The share lost asks about the
+# small ones. Which of them matters depends on the use:
+#
+# | tensor | why | better |
+# |---|---|---|
+# | activations | one-sided, and the large ones decide the sum | equal steps from 5 bits on |
+# | weights | many small, few large | about even at 4 and 5 bits, equal steps from 6 on |
+# | gradients | twelve octaves | a logarithm up to 6 bits, and as long as small ones must live |
+#
+# The float formats with 8 bits (lesson 05) are a compromise of both: a few octaves, and equal steps inside each.
+#
+# ## 7 · Multiply by shifting
+#
+# A base of 2 has a second use. 13 · 2³ is 13 shifted to the left by three places. When weights are powers of two, a
+# dot product needs no multiplier at all. By hand:
+
+# %%
+small_codes, small_activations = [3, -1, 0, 2], [13, 7, 100, 5]  # codes c stand for ±2^(|c| − 1), 0 for zero
+total = 0
+for code, a in zip(small_codes, small_activations):
+    if code > 0:
+        total += a << (code - 1)
+    elif code < 0:
+        total -= a << (-code - 1)
+
+print(f"13·4 − 7·1 + 100·0 + 5·2 = {total}")
+assert total == 13 * 4 - 7 * 1 + 100 * 0 + 5 * 2
+
+# %% [markdown]
+# Now `conv4`: 64 filters of 576 weights in 4 bits, and the 576 activations of one place of one image as 8-bit codes.
+# That are 36,864 multiplications. How many shifts replace them? (Fewer than 36,864: some weights are zero.)
+
+# %%
+my_guess = ...
+
+# %%
+filters = Logarithmic.fit(weights, bits=4)
+filter_codes = filters.quantize(weights).reshape(64, 576)
+patch = np.random.default_rng(7).integers(0, 256, 576)
+shifted = shift_dot(filters, filter_codes, patch)
+
+reveal(my_guess, shifted.shifts, digits=0)
+exact = filters.dequantize(filter_codes).astype(np.float64) @ patch
+assert np.array_equal(shifted.value, exact)
+assert shifted.shifts == np.count_nonzero(filter_codes)
+
+# %% [markdown]
+# One shift and one addition for each weight that is not zero, and no multiplication at all. The sums are *equal*, not
+# close: shifting is exact. (The activations here are random codes; their values do not
+# change the count.)
+#
+# Three limits, so that you expect no wonders. A CPU multiplies as fast as it shifts; the gain is in the area and the
+# energy of a chip made for it. Sums get longer: shifts over six octaves need six bits more in the accumulator. And it
+# works for base 2 only, since 13·√2 is no integer.
+#
+# ## 8 · The network
+#
+# All weights of the network, once in equal steps and once in base 2, with one scale or one `top` per layer: the same
+# bits per weight, so the same bytes, but for 2 bytes per layer. 300 photographs judge it, so one photograph is a third
+# of a percent, and differences of two percent are within chance.
+
+
+# %%
+def percent_right(weights_by_name):
+    images = torch.from_numpy(data.to_float(photographs.images[:300]))
+    with torch.inference_mode():
+        logits = build_model("vgg32", weights_by_name)(images)
+    return 100 * np.mean(logits.argmax(dim=1).numpy() == photographs.labels[:300])
+
+
+def with_weights(fit):
+    return {name: fake_quantize(fit(x), x) if x.ndim > 1 else x for name, x in trained.items()}
+
+
+def total_bytes(fit):
+    return sum(fit(x).nbytes(x.shape) for x in trained.values() if x.ndim > 1)
+
+
+by_8, by_4 = (
+    [total_bytes(lambda x, b=b, kind=kind: kind.fit(x, b)) for kind in (Uniform, Logarithmic)] for b in (8, 4)
+)
+print(
+    "bytes of all weights, equal steps and base 2:", f"{by_8[0]:,} {by_8[1]:,} at 8 bits, {by_4[0]:,} {by_4[1]:,} at 4"
+)
+assert by_8[0] - by_8[1] == 2 * 7
+
+# %% [markdown]
+# In float32 about 95 % are right. And with 8 bits of base 2?
+
+# %%
+my_guess = ...
+
+# %% tags=["nbval-ignore-output"]
+kinds = {
+    "equal steps": lambda b: lambda x: Uniform.fit(x, b),
+    "base 2": lambda b: lambda x: Logarithmic.fit(x, b),
+    "base √2": lambda b: lambda x: Logarithmic.fit(x, b, steps_per_octave=2),
+}
+right = {(name, b): percent_right(with_weights(kind(b))) for name, kind in kinds.items() for b in (8, 5, 4, 3)}
+
+reveal(my_guess, right["base 2", 8], unit="%", digits=0)
+print("right (%)     8 bits  5 bits  4 bits  3 bits")
+for name in kinds:
+    print(f"{name:12}" + "".join(f"{right[name, b]:8.0f}" for b in (8, 5, 4, 3)))
+
+# %%
+assert right["equal steps", 8] > 90
+assert right["base 2", 8] < right["equal steps", 8] - 5
+assert right["base √2", 8] > 88
+assert max(right[name, 3] for name in kinds) < 60
+
+# %% [markdown]
+# Base 2 loses a dozen percent, and the bits cannot help: from 8 down to 4 the numbers stay. At 8 bits that is a bad
+# bargain. But *where* is it lost? Put one layer at a time into base 2.
+
+# %% tags=["nbval-ignore-output"]
+layers = [name for name, x in trained.items() if x.ndim > 1]
+only = {}
+for name in layers:
+    one_layer = {**trained, name: fake_quantize(Logarithmic.fit(trained[name], 4), trained[name])}
+    only[name] = percent_right(one_layer)
+    print(f"{name:14} {trained[name].size:7,} weights  {only[name]:5.1f} %")
+
+# %%
+assert min(only, key=only.get) == "conv1.weight"
+assert all(only[name] > 90 for name in layers[1:])
+
+# %% [markdown]
+# **It is the first layer**: 288 weights, a thousandth of all. A sum of nine products does not average errors away as
+# one of hundreds does. How such a small layer is rounded is a matter of luck: by nearest value, `"linear"`, it does
+# much better. Do not rely on luck. Give it 8 bits of equal steps (144 bytes more) and leave the rest in 4 bits of
+# base 2.
+
+# %% tags=["nbval-ignore-output"]
+mixed = with_weights(lambda x: Uniform.fit(x, 8) if x.shape == (32, 1, 3, 3) else Logarithmic.fit(x, 4))
+right_mixed = percent_right(mixed)
+print(f"base 2 at 4 bits, first layer 8 bits of equal steps: {right_mixed:.1f} %")
+right_linear = percent_right(with_weights(lambda x: Logarithmic.fit(x, 4, rounding="linear")))
+print(f"base 2 at 4 bits everywhere, nearest value:          {right_linear:.1f} %")
+print(f"equal steps at 4 bits everywhere:                    {right['equal steps', 4]:.1f} %")
+right_channels = percent_right(with_weights(lambda x: Uniform.fit(x, 4, axis=0)))
+print(f"equal steps at 4 bits, a scale per channel:          {right_channels:.1f} %")
+
+# %%
+assert min(right_mixed, right_channels) > 90
+assert right_linear > right["base 2", 4] + 4
+
+# %% [markdown]
+# In 4 bits, and with shifts in place of nearly all multiplications, the network is about as good as with equal steps of
+# 4 bits: these three differ by no more than chance. Which layer needs what is a subject of its own: lesson 07.
+#
+# ## Where this goes wrong
+#
+# **Zeros come back as something.** A quantizer without a code for zero, on activations after a ReLU:
+
+# %%
+after_relu = tensors["activations"]
+lifted = np.where(after_relu == 0, 2.0**-6, after_relu)
+restored_wrong = fake_quantize(Logarithmic(0, bits=4, signed=False, underflow="smallest"), lifted)
+
+print(f"zeros before: {100 * np.mean(after_relu == 0):.0f} %, after: {100 * np.mean(restored_wrong == 0):.0f} %")
+assert np.mean(restored_wrong == 0) == 0
+assert np.mean(after_relu == 0) > 0.3
+
+# %% [markdown]
+# *Cause*: log 0 was dodged with a small number, log(|x| + ε), and that number has a level of its own. *Repair*: keep
+# one code for zero, and set it where x == 0.
+#
+# **All values come back too small by a power.** Codes of base √2, read as base 2:
+
+# %%
+root_two = Logarithmic.fit(weights, 6, steps_per_octave=2)
+as_base_two = Logarithmic(root_two.top_exponent, 6, steps_per_octave=1)
+confused = as_base_two.dequantize(root_two.quantize(weights))
+
+print(f"median |x| {np.median(np.abs(weights)):.4f} comes back as {np.median(np.abs(confused)):.6f}")
+assert np.median(np.abs(confused)) < 0.1 * np.median(np.abs(weights))
+print(f"SQNR {sqnr(weights, confused):.1f} dB, read correctly {sqnr(weights, fake_quantize(root_two, weights)):.1f} dB")
+
+# %% [markdown]
+# *Cause*: the base is part of the codes' meaning, as the scale is, and it was not kept with them. Natural logarithms
+# decoded with 2ˣ are the same mistake. *Repair*: store base and top with the codes; `Logarithmic` holds both.
+#
+# **Everything shrinks.** The exponent was taken by `floor`, or from the exponent bits of the float:
+
+# %%
+floored = np.sign(weights) * 2.0 ** np.floor(np.log2(np.abs(weights)))
+nearest = np.sign(weights) * 2.0 ** np.rint(np.log2(np.abs(weights)))
+for name, values in {"rint": nearest, "floor": floored}.items():
+    size = 100 * np.sum(np.abs(values), dtype=float) / np.sum(np.abs(weights), dtype=float)
+    print(f"{name:6} mean magnitude {size:.0f} %, SQNR {sqnr(weights, values):.1f} dB")
+
+assert sqnr(weights, nearest) - sqnr(weights, floored) > 3
+
+# %% [markdown]
+# *Cause*: floor(log₂|x|) is the level below, not the nearest one. *Repair*: `np.rint` of the logarithm.
+#
+# The catalogue knows these and some more:
+
+# %%
+print(mistakes.find("scale taken for the base"))
+
+# %% [markdown]
+# ## Key points
+#
+# - A logarithmic code needs a sign, a code for zero, a base and a `top`. The published formula has none of them.
+# - The relative error is constant: at most √2 − 1 = 41 % for base 2, and about ln(base)/√12 in the mean.
+# - Bits buy range, the base buys precision: 14 dB for base 2, 20 dB for base √2, whatever the tensor, once its range is
+#   covered.
+# - By SQNR equal steps win from 5 to 7 bits on. By what survives, a logarithm wins wherever values span many octaves,
+#   as gradients do.
+# - Companding bends the axis, rounds, and bends back. The µ-law keeps soft signals, the exponential curve suits
+#   weights.
+# - Base 2 turns products into shifts, exactly. A chip gains by that, a CPU does not.
+# - In the network one small layer can cost more than all others. Look before you give up a format.
+#
+# ## Exercises
+#
+# [Exercises 04](../work/04_logarithmic.ipynb), 35 minutes: write the quantizer, the µ-law and the sum of shifts
+# yourself, and save a gradient. `make lab` makes your own copy in `work/`, which this link opens.
+#
+# ## Sources
+#
+# - D. Miyashita, E. H. Lee, B. Murmann, "Convolutional Neural Networks using Logarithmic Data Representation", 2016,
+#   arXiv:1603.01025: base 2 and base √2, shifts for products.
+# - ITU-T Recommendation G.711, "Pulse code modulation (PCM) of voice frequencies", 1988: the µ-law codec.
+# - B. Smith, "Instantaneous Companding of Quantized Signals", Bell System Technical Journal 36, 1957: the µ-law.
+# - P. F. Panter, W. Dite, "Quantization Distortion in Pulse-Count Modulation with Nonuniform Spacing of Levels",
+#   Proceedings of the IRE 39, 1951: the best curve for a density.
+# - H. Xiao, K. Rasul, R. Vollgraf, "Fashion-MNIST", 2017, arXiv:1708.07747: the photographs.
+# - "Introduction to AI Model Quantization", the blog post that section 1 quotes.

@@ -1,0 +1,317 @@
+# ruff: noqa: N999  a chapter has the same name everywhere
+"""Correct answers in other styles, and slips as learners make them, for the exercises of chapter 04."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from fewerbits.tensor.companding import Companding
+from fewerbits.tensor.logarithmic import Logarithmic, shift_dot
+
+
+def values_by_loop(codes, top, bits, steps):
+    largest = 2 ** (bits - 1) - 1
+    values = []
+    for code in codes.ravel().tolist():
+        if code == 0:
+            values.append(0.0)
+        else:
+            values.append(math.copysign(math.pow(2, (top - largest + abs(code)) / steps), code))
+    return np.reshape(values, codes.shape).tolist()
+
+
+def values_by_table(codes, top, bits, steps):
+    largest = (1 << (bits - 1)) - 1
+    positive = np.exp2((top - np.arange(largest)[::-1]) / steps).astype(np.float32)
+    table = np.concatenate((-positive[::-1], [0], positive))
+    return table[codes.astype(int) + largest]
+
+
+def values_by_torch(codes, top, bits, steps):
+    wide = torch.from_numpy(codes.astype(np.float64))
+    base = 2 ** (1 / steps)
+    return torch.sign(wide) * base ** (top - 2 ** (bits - 1) + 1 + wide.abs())
+
+
+def values_of_the_package(codes, top, bits, steps):
+    return Logarithmic(top, bits, steps_per_octave=steps).dequantize(codes)
+
+
+def codes_by_loop(x, top, bits, steps):
+    largest = 2 ** (bits - 1) - 1
+    codes = []
+    for value in x.ravel().tolist():
+        if value == 0:
+            codes.append(0)
+            continue
+        magnitude = round(steps * math.log2(abs(value))) - top + largest
+        magnitude = min(max(magnitude, 0), largest)
+        codes.append(magnitude if value > 0 else -magnitude)
+    return np.reshape(codes, x.shape).astype(np.int8)
+
+
+def codes_by_nearest_logarithm(x, top, bits, steps):
+    """Compare with all levels and with one more, below the smallest, that stands for zero."""
+    largest = 2 ** (bits - 1) - 1
+    logarithms = (top - largest + np.arange(largest + 1)) / steps
+    present = np.abs(np.where(x == 0, 2.0**-200, x)).astype(np.float64)
+    distances = np.abs(np.log2(present)[..., np.newaxis] - logarithms)
+    return np.where(x == 0, 0, np.sign(x) * distances.argmin(axis=-1))
+
+
+def codes_of_the_package(x, top, bits, steps):
+    return Logarithmic(top, bits, steps_per_octave=steps).quantize(x)
+
+
+def codes_of_minus_infinity(x, top, bits, steps):
+    largest = 2 ** (bits - 1) - 1
+    with np.errstate(divide="ignore"):
+        exponents = np.floor(np.log(np.abs(x)) / np.log(2 ** (1 / steps)) + 0.5)
+    return np.copysign(np.minimum(np.maximum(exponents + largest - top, 0), largest), x)
+
+
+def codes_in_float32(x, top, bits, steps):
+    largest = 2 ** (bits - 1) - 1
+    single = torch.tensor(x, dtype=torch.float32)
+    exponents = torch.round(torch.log2(single.abs().clamp_min(1e-30)) * steps)
+    return (single.sign() * (exponents - top + largest).clamp(0, largest)).to(torch.int32)
+
+
+def power_by_comparing(x):
+    powers = 2.0 ** np.arange(-60, 60)
+    levels = np.concatenate((-powers, powers))
+    nearest = levels[np.abs(np.asarray(x, np.float64)[..., np.newaxis] - levels).argmin(axis=-1)]
+    return np.where(x == 0, 0, nearest)
+
+
+def power_by_frexp(x):
+    mantissa, exponent = np.frexp(x)
+    return np.sign(x) * np.ldexp(1.0, np.where(np.abs(mantissa) >= 0.75, exponent, exponent - 1)) * (x != 0)
+
+
+def power_by_loop(x):
+    results = []
+    for value in x.ravel().tolist():
+        if value == 0:
+            results.append(0)
+            continue
+        below = 2.0 ** math.floor(math.log2(abs(value)))
+        nearest = below if abs(value) - below <= 2 * below - abs(value) else 2 * below
+        results.append(math.copysign(nearest, value))
+    return np.array(results, np.float32).reshape(x.shape)
+
+
+def power_of_the_package(x):
+    signs, wide = np.sign(x), Logarithmic(60, 8, rounding="linear")
+    return signs * wide.dequantize(wide.quantize(np.abs(x)))
+
+
+def mu_law_by_loop(x, bits, mu):
+    peak, steps = max(abs(v) for v in x.ravel().tolist()), 2 ** (bits - 1) - 1
+    restored = []
+    for value in x.ravel().tolist():
+        if peak == 0:
+            restored.append(0.0)
+            continue
+        y = round(steps * math.log(1 + mu * abs(value) / peak) / math.log(1 + mu)) / steps
+        restored.append(math.copysign(peak * ((1 + mu) ** y - 1) / mu, value))
+    return np.reshape(restored, x.shape)
+
+
+def mu_law_of_the_package(x, bits, mu):
+    scheme = Companding.fit(x, bits, strength=mu)
+    return scheme.dequantize(scheme.quantize(x))
+
+
+def mu_law_by_signed_codes(x, bits, mu):
+    s = np.float32(np.max(np.abs(x))) or np.float32(1)
+    largest = 2 ** (bits - 1) - 1
+    codes = np.rint(largest * np.sign(x) * np.log1p(np.float32(mu) * np.abs(x / s)) / np.log1p(np.float32(mu)))
+    return s * np.sign(codes) * ((1 + mu) ** np.abs(codes / largest) - 1) / mu
+
+
+def shifts_by_loop(codes, activations):
+    total = 0
+    for code, a in zip(codes.tolist(), activations.tolist()):
+        if code > 0:
+            total += a << (code - 1)
+        if code < 0:
+            total -= a << (-code - 1)
+    return total
+
+
+def shifts_of_the_package(codes, activations):
+    scheme = Logarithmic(0, bits=5)
+    return shift_dot(scheme, codes, activations).value * 2.0**14
+
+
+def shifts_by_octave(codes, activations):
+    """All activations of one place are added first, so that each place is shifted once."""
+    wide, total = activations.astype(np.int32), np.int64(0)
+    for place in range(15):
+        total += int(wide[codes == place + 1].sum() - wide[codes == -place - 1].sum()) << place
+    return [total][0]
+
+
+def products_after_all(codes, activations):
+    weights = np.sign(codes) * 2.0 ** (np.abs(codes.astype(float)) - 1)
+    return weights @ activations.astype(float)
+
+
+def levels_of_the_mu_law(gradient):
+    scheme = Companding(float(np.abs(gradient).max()), 6, strength=4000.0)
+    return scheme.dequantize(np.arange(-31, 32))
+
+
+def levels_of_a_geometric_series(gradient):
+    peak = float(np.abs(gradient).max())
+    positive = [peak]
+    while len(positive) < 31:
+        positive.append(positive[-1] / 1.43)
+    return [*positive, 0.0, *(-level for level in positive)]
+
+
+def levels_of_the_package(gradient):
+    scheme = Logarithmic.fit(gradient, 6, steps_per_octave=2)
+    return scheme.dequantize(np.arange(-31, 32))
+
+
+ALTERNATIVES = {
+    "log_dequantize": [values_by_loop, values_by_table, values_by_torch, values_of_the_package],
+    "log_quantize": [
+        codes_by_loop,
+        codes_by_nearest_logarithm,
+        codes_of_the_package,
+        codes_of_minus_infinity,
+        codes_in_float32,
+    ],
+    "nearest_power": [power_by_comparing, power_by_frexp, power_by_loop, power_of_the_package],
+    "mu_law": [mu_law_by_loop, mu_law_of_the_package, mu_law_by_signed_codes],
+    "shift_sum": [shifts_by_loop, shifts_of_the_package, shifts_by_octave, products_after_all],
+    "gradient_levels": [levels_of_the_mu_law, levels_of_a_geometric_series, levels_of_the_package],
+}
+
+
+def values_in_base_two(codes, top, bits, steps):
+    return np.sign(codes) * 2.0 ** (top - 2 ** (bits - 1) + 1 + abs(codes.astype(int)))
+
+
+def values_with_copysign(codes, top, bits, steps):
+    """NumPy counts zero as positive here."""
+    return np.copysign(2 ** ((top - 2 ** (bits - 1) + 1 + abs(codes * 1.0)) / steps), codes)
+
+
+def values_with_signed_exponent(codes, top, bits, steps):
+    return np.sign(codes) * np.exp2((top + 1 - 2 ** (bits - 1) + codes.astype(float)) / steps)
+
+
+def article_with_guards(x, top, bits, steps):
+    s = np.abs(x).max() / (2**bits - 1)
+    codes = [0 if v == 0 else np.sign(v) * round(math.log(abs(v)) / math.log(s)) for v in x.ravel().tolist()]
+    return np.reshape(codes, x.shape)
+
+
+def codes_with(*, sign=np.sign, whole=np.rint, low=0, more_bits=0):
+    """The solution of exercise 2 with one part exchanged."""
+
+    def log_quantize(x, top, bits, steps):
+        largest = 2 ** (bits - 1 + more_bits) - 1
+        exponent = whole(steps * np.log2(np.abs(np.where(x == 0, 2.0**-300, x))))
+        return sign(x) * np.clip(exponent - top + largest, low, largest)
+
+    return log_quantize
+
+
+def codes_by_loop_without_guard(x, top, bits, steps):
+    largest, codes = 2 ** (bits - 1) - 1, []
+    for value in x.flat:
+        magnitude = min(max(round(math.log2(abs(value)) * steps) - top + largest, 0), largest)
+        codes.append(magnitude if value > 0 else -magnitude)
+    return np.reshape(codes, x.shape)
+
+
+def codes_by_linear_midpoints(x, top, bits, steps):
+    largest = 2 ** (bits - 1) - 1
+    levels = 2.0 ** ((top - np.arange(largest + 1)[::-1]) / steps)
+    return np.sign(x) * np.searchsorted((levels[1:] + levels[:-1]) / 2, np.abs(x), side="right")
+
+
+def power_of_the_rounded_logarithm(x):
+    return np.sign(x) * 2.0 ** np.round(np.log2(np.where(x == 0, 1, abs(x))))
+
+
+def power_of_the_exponent_bits(x):
+    return np.sign(x) * np.ldexp(0.5, np.frexp(x)[1])
+
+
+def compressed_only(x, bits, mu):
+    peak, steps = abs(x).max() or 1, 2 ** (bits - 1) - 1
+    return peak * np.sign(x) * np.round(steps * np.log(1 + mu * abs(x) / peak) / np.log(1 + mu)) / steps
+
+
+def mu_law_with_a_dead_division(x, bits, mu):
+    s, steps = np.max(np.abs(x)), 2 ** (bits - 1) - 1
+    y = np.round(steps * np.log1p(mu * np.abs(x) / s) / np.log1p(mu)) / steps
+    return np.sign(x) * s * ((1 + mu) ** y - 1) / mu
+
+
+def narrow_shifts(codes, activations):
+    places = np.where(codes == 0, 0, np.abs(codes) - 1).astype(np.int8)
+    shifted = np.left_shift(activations, places)
+    return int(shifted[codes > 0].astype(int).sum() - shifted[codes < 0].astype(int).sum())
+
+
+def shifts_by_the_code(codes, activations):
+    total = 0
+    for code, a in zip(codes.tolist(), activations.tolist()):
+        if code:
+            total += a << code if code > 0 else -(a << -code)
+    return total
+
+
+def zero_counted_as_positive(codes, activations):
+    total = 0
+    for code, a in zip(codes.tolist(), activations.tolist()):
+        total += a << max(code - 1, 0) if code >= 0 else -(a << (-code - 1))
+    return total
+
+
+SLIPS = {
+    "log_dequantize": [
+        ("base_mixed_up", values_in_base_two),
+        ("no_code_for_zero", values_with_copysign),
+        ("sign_in_the_exponent", values_with_signed_exponent),
+        ("sign_lost", lambda codes, top, bits, steps: abs(values_by_table(codes, top, bits, steps))),
+    ],
+    "log_quantize": [
+        ("scale_taken_for_the_base", article_with_guards),
+        ("sign_lost", codes_with(sign=lambda x: x != 0)),
+        ("no_code_for_zero", codes_with(sign=lambda x: np.where(x >= 0, 1, -1), low=1)),
+        ("floor_of_the_logarithm", codes_with(whole=np.floor)),
+        ("levels_per_side", codes_with(more_bits=1)),
+        ("the_other_midpoint", codes_by_linear_midpoints),
+        ("log_of_zero", codes_by_loop_without_guard),
+    ],
+    "nearest_power": [
+        ("the_other_midpoint", power_of_the_rounded_logarithm),
+        ("floor_of_the_logarithm", power_of_the_exponent_bits),
+        ("sign_lost", lambda x: abs(power_by_frexp(x))),
+    ],
+    "mu_law": [
+        ("not_expanded", compressed_only),
+        ("zero_scale", mu_law_with_a_dead_division),
+        ("sign_lost", lambda x, bits, mu: abs(mu_law_by_loop(x, bits, mu))),
+        ("levels_per_side", lambda x, bits, mu: mu_law_by_loop(x, bits + 1, mu)),
+    ],
+    "shift_sum": [
+        ("shifted_in_a_narrow_type", narrow_shifts),
+        ("shifted_one_too_far", shifts_by_the_code),
+        ("no_code_for_zero", zero_counted_as_positive),
+    ],
+    "gradient_levels": [
+        ("equal_steps_over_many_octaves", lambda g: np.arange(-31, 32) * (abs(g).max() / 31)),
+        ("sign_lost", lambda g: [*(abs(g).max() * 2 ** (-i / 2) for i in range(31)), 0]),
+    ],
+}
