@@ -165,7 +165,7 @@ assert right["2 bits"] < right["8 bits"] - 20
 # | [03 calibration](03_calibration.ipynb) | choose a range: min-max, percentile, MSE, entropy, analytic; outliers |
 # | [04 logarithmic](04_logarithmic.ipynb) | quantize in the log domain, with a sign and a true zero |
 # | [05 codebooks](05_codebooks.ipynb) | use optimum quantizers, small floats and block formats; count their metadata |
-# | 06 integers *(not written yet)* | compute a layer in integers only, and requantize its sums |
+# | [06 integers](06_integers.ipynb) | compute a layer in integers only, and requantize its sums |
 # | 07 mixed *(not written yet)* | give layers different bits under a budget |
 # | 08 mistakes *(not written yet)* | recognise, explain and repair scale-factor mistakes from their symptoms |
 # | [09 small_cnn](09_small_cnn.ipynb) | capstone: train, fold, calibrate, quantize, verify and time a small CNN |

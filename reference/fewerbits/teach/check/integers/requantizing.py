@@ -53,7 +53,8 @@ def by_onnxruntime(
     q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, multiplier: Array, y_zero_point: int
 ) -> Array:
     """QLinearConv of the engine, with scales whose multiplier is exact; then the ReLU, which is a lower bound."""
-    one = np.float32(1)
+    one, outputs = np.float32(1), min(len(q_w), len(q_b), len(multiplier))
+    q_w, q_b, multiplier = q_w[:outputs], q_b[:outputs], multiplier[:outputs]
     parameters = {
         "s_x": one, "z_x": np.uint8(x_zero_point), "q_w": q_w, "s_w": multiplier.astype(np.float32),
         "z_w": np.zeros(len(q_w), np.int8), "s_y": one, "z_y": np.uint8(y_zero_point), "q_b": q_b,

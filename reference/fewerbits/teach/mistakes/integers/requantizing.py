@@ -90,8 +90,8 @@ def _layer(
         real = sums * factor
     else:
         real = (sums + bias) / factor if fault == "inverted" else (sums + bias) * factor
-    rounding = {"ties": lambda values: np.floor(values + 0.5), "floor": np.floor}.get(fault, np.rint)
-    codes = rounding(real) + (bias if fault == "bias" else 0) + int(y_zero_point)
+    rounded = {"ties": np.floor(real + 0.5), "floor": np.floor(real)}.get(fault, np.rint(real))
+    codes = rounded + (bias if fault == "bias" else 0) + int(y_zero_point)
     if fault == "wrap":
         return np.maximum(codes, int(y_zero_point)).astype(np.int64).astype(np.uint8)
     return np.clip(codes, 0 if fault == "relu" else int(y_zero_point), 255).astype(np.uint8)
