@@ -222,6 +222,7 @@ SLIPS = {
     ],
     "lloyd_step": [
         ("median_for_mean", lambda x, levels: [np.median(c) if len(c) else v for c, v in cells(x, levels)]),
+        ("median_for_mean", lambda x, levels: [np.median(c) for c, _ in cells(x, levels)]),
         ("empty_cell_becomes_nan", lambda x, levels: [c.mean() for c, _ in cells(x, levels)]),
         ("empty_cell_becomes_zero", lambda x, levels: [c.sum() / max(1, len(c)) for c, _ in cells(x, levels)]),
         (
@@ -248,11 +249,15 @@ SLIPS = {
             lambda blocks: MX.fit(blocks, E2M1, block_size=blocks.shape[1]).scale + np.float32(1e-38),
         ),
         ("scale_not_a_power_of_two", lambda blocks: [abs(row).max() / 6 or 1 for row in blocks]),
+        ("block_scale_rounded_down", lambda blocks: 2 ** (np.floor(np.log2(abs(blocks).max(axis=1))) - 2)),
+        ("block_scale_too_wide", lambda blocks: 2 ** (np.ceil(np.log2(abs(blocks).max(axis=1))) - 2)),
     ],
     "q4_0": [
         ("block_scale_without_sign", lambda b: ((s := abs(b).max() / 8), np.clip(np.round(b / (s or 1)), -8, 7))),
         ("minus_eight_unused", lambda b: ((s := abs(b).max() / 7), np.round(b / (s or 1)))),
         ("clamp_forgotten", lambda b: ((s := b[abs(b).argmax()] / -8), np.round(b / (s or 1)))),
+        ("block_scale_without_sign", lambda b: ((s := abs(b).max() / 8), np.clip(np.round(b / s), -8, 7))),
+        ("minus_eight_unused", lambda b: ((s := abs(b).max() / 7), np.round(b / s) + 8)),
     ],
     "unpack_q4_0": [
         ("nibbles_swapped", lambda p: [(b >> 4) - 8 for b in p.tolist()] + [b % 16 - 8 for b in p.tolist()]),

@@ -14,6 +14,7 @@ from fewerbits.teach.check.uniform.values import nearest_codes
 
 Array = NDArray[Any]
 LARGEST_ELEMENT = 6
+ANY = Between(-float(np.finfo(np.float32).max), float(np.finfo(np.float32).max))
 
 
 def _e4m3_values() -> Array:
@@ -89,6 +90,7 @@ mx_scales = Task(
     returns=(Output("scales", loose_shape=True),),
     oracle=_mx_scales,
     probes=_mx_scales_probes,
+    degenerate=lambda blocks: not all(np.any(block) for block in blocks),
 )
 
 
@@ -96,7 +98,7 @@ def _q4_0(block: Array) -> tuple[Between, Between]:
     peak = max((Fraction(float(value)) for value in block), key=abs)
     scale = float(-peak / 8)
     if scale == 0:
-        return Between(-math.inf, math.inf), Between(np.zeros(block.shape), np.zeros(block.shape))
+        return ANY, Between(np.zeros(block.shape), np.zeros(block.shape))
     # `nearest_codes` wants a positive scale: x/s does not change when both signs do.
     sign = math.copysign(1.0, scale)
     return Between(scale, scale), nearest_codes(sign * block, sign * scale, 0, -8, 7)
@@ -121,6 +123,7 @@ q4_0 = Task(
     oracle=_q4_0,
     probes=_q4_0_probes,
     divisible=False,
+    degenerate=lambda block: not np.any(block),
 )
 
 

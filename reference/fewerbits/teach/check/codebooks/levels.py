@@ -73,6 +73,7 @@ lloyd_step = Task(
     returns=(Output("levels"),),
     oracle=_lloyd_step,
     probes=_lloyd_step_probes,
+    degenerate=lambda x, levels: len(np.unique(_nearest_level(x, levels).low)) < len(levels),
 )
 
 

@@ -75,12 +75,13 @@ def _good_enough(answer: tuple[Array, ...], weights: Array) -> str | None:
     return None
 
 
+def _measure(answer: tuple[Array, ...], weights: Array) -> str:
+    return f"{_bits_per_weight(answer, weights):.2f} bits {_decibels(answer, weights):.1f} dB"
+
+
 def _summary(probes: Sequence[Probe], answers: Sequence[tuple[Array, ...]]) -> str:
-    reached = [
-        f"{layer} {_bits_per_weight(answer, weights):.2f} bits {_decibels(answer, weights):.1f} dB"
-        for layer, answer, (weights,) in zip(LAYERS, answers, probes)
-    ]
-    return ", ".join(reached) + "."
+    reached = [_measure(answer, weights) for answer, (weights,) in zip(answers, probes)]
+    return ", ".join(f"{layer} {each}" for layer, each in zip(LAYERS, reached)) + "."
 
 
 def _probes() -> list[Probe]:
@@ -96,4 +97,6 @@ compress = Task(
     summary=_summary,
     seconds=20,
     divisible=False,
+    names=LAYERS,
+    measure=_measure,
 )

@@ -85,7 +85,7 @@ def subnormals_flushed(x: FloatArray) -> FloatArray:
 @mistake(
     "round_e4m3",
     symptom="One bit of precision is missing: the error is 6 dB too large.",
-    cause="frexp gives a mantissa from ½ to 1, so its exponent is one higher than that of 1.…·2^e.",
+    cause="The function frexp gives a mantissa from ½ to 1, so its exponent is one higher than that of 1.…·2^e.",
     repair="Subtract one from the exponent of frexp.",
     source="common: C, NumPy and Python share this convention",
 )
@@ -169,6 +169,7 @@ def _codes(block: FloatArray, scale: float) -> Codes:
     cause="The scale is made of the magnitude alone, so that a positive maximum would need the code +8.",
     repair="Keep the sign: the scale is the value of largest magnitude, divided by −8.",
     source="ggml, quantize_row_q4_0_ref, does it with the sign",
+    shows_in="scale",
 )
 def block_scale_without_sign(block: FloatArray) -> tuple[float, Codes]:
     scale = abs(_peak(block)) / 8
@@ -181,6 +182,7 @@ def block_scale_without_sign(block: FloatArray) -> tuple[float, Codes]:
     cause="The value of largest magnitude is sent to +8, a code that does not exist, and is clamped to 7.",
     repair="Divide it by −8, not by 8.",
     source="common when the format is reimplemented",
+    shows_in="scale",
 )
 def peak_on_the_missing_code(block: FloatArray) -> tuple[float, Codes]:
     scale = _peak(block) / 8
@@ -193,6 +195,7 @@ def peak_on_the_missing_code(block: FloatArray) -> tuple[float, Codes]:
     cause="The range is symmetric, so that the code −8 stands for nothing.",
     repair="Let the largest magnitude have the code −8, by a scale of either sign.",
     source="common when a symmetric int4 quantizer is adapted",
+    shows_in="scale",
 )
 def minus_eight_unused(block: FloatArray) -> tuple[float, Codes]:
     scale = abs(_peak(block)) / 7
@@ -238,7 +241,7 @@ def nibbles_interleaved(packed: Codes) -> Codes:
     "unpack_q4_0",
     symptom="All values have the sign of the scale.",
     cause="The codes are stored without a sign, 0..15; what was added to them is not taken off again.",
-    repair="Subtract 8.",
+    repair="Subtract 8 from every code.",
     source="common; vllm issue 38966 has the like for stored zero points",
 )
 def offset_forgotten(packed: Codes) -> Codes:
