@@ -481,6 +481,7 @@ UNNAMED = {
     ],
     "fake_quantize": [
         lambda x, low, high, bits: x,
+        lambda x, low, high, bits: fake_quantize_with(clip=False)(x, low, high, bits) if bits == 8 else x,
         round_trip_with(last=lambda bits: 2**bits),
         round_trip_with(clip=False),
         round_trip_with(whole=np.floor),

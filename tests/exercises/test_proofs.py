@@ -232,6 +232,7 @@ def test_the_solved_notebook_runs_to_its_end(stem: str, capsys: pytest.CaptureFi
     assert marks(capsys.readouterr().out) == dict.fromkeys(tasks_of(stem), PASSED)
 
 
+@pytest.mark.slow
 @EVERY_CHAPTER
 def test_the_notebook_runs_to_its_end_with_each_mistake(stem: str, capsys: pytest.CaptureFixture[str]) -> None:
     for n in range(max(len(mistakes.in_task(task)) for task in tasks_of(stem))):

@@ -18,6 +18,7 @@ import pytest
 from fewerbits.teach import check
 from fewerbits.teach.check import Between, Output, Task
 from fewerbits.teach.check.answers import expected
+from fewerbits.teach.check.judge import judge, smallest
 from fewerbits.teach.check.report import FAILED, OPEN, PASSED, Result, examine
 from fewerbits.teach.check.runner import run
 from fewerbits.teach.check.uniform.values import nearest_codes
@@ -74,7 +75,7 @@ def test_one_wrong_element_in_any_output_is_noticed(task: Task):
 
     def answering(changed: list) -> Result:
         served = iter(changed)
-        return examine(replace(task, divisible=False), lambda *arguments: _packed(next(served)))
+        return examine(replace(task, divisible=False, several_faults=False), lambda *arguments: _packed(next(served)))
 
     assert answering(answers).mark == PASSED
     for probe, parts in enumerate(answers):
@@ -203,6 +204,18 @@ def test_a_missing_guard_hides_no_mistake_and_is_told_besides():
     assert "“levels per side”" in text
     assert "Besides, on another input: the answer differs. smallest input x = [0., 0.], bits = 8" in text
     assert text.endswith("expected scale = any positive number yours scale = 0")
+
+
+def test_the_search_for_a_small_input_does_not_end_at_zeros():
+    def negative_for_small_values(x, bits):
+        return np.abs(x).max() / (2 ** (bits - 1) - 1) if np.abs(x).max() > 0.3 else -1
+
+    task, arguments = check.symmetric_scale, check.symmetric_scale.probes()[-1]
+    failure = judge(task, arguments, run(negative_for_small_values, arguments, 1), expected(task, arguments))
+    assert failure is not None
+    small = smallest(task, negative_for_small_values, failure)
+    assert small.arguments[0].size == 1
+    assert np.any(small.arguments[0])
 
 
 def test_an_exception_on_some_inputs_hides_no_mistake_and_is_told_besides():
