@@ -104,6 +104,8 @@ my_guess = ...  # products
 worst_product = 255 * 128
 
 reveal(my_guess, (2**31 - 1) // worst_product, digits=0)
+
+# %%
 print("int16, which ends at 32,767, holds", (2**15 - 1) // worst_product)
 assert 65_000 < (2**31 - 1) // worst_product < 66_000
 assert (2**15 - 1) // worst_product == 1
@@ -194,6 +196,8 @@ left = [name for name in four_terms if "z_w" not in name]
 for_every_input = [name for name in left if "q_x" in name]
 
 reveal(my_guess, len(for_every_input), digits=0)
+
+# %%
 print("left:", " and ".join(left))
 print("for every input:", *for_every_input)
 
@@ -219,6 +223,8 @@ bias_real = np.array([0.3, -0.2])
 q_b = np.rint(bias_real / (s_x * s_w)).astype(np.int32)
 
 reveal(my_guess, q_b[0], digits=0)
+
+# %%
 with_bias = accumulator + q_b
 print("sums with bias:", with_bias, "which mean", (s_x * s_w * with_bias).round(4))
 assert np.allclose(s_x * s_w * with_bias, w_hat @ x_hat + bias_real)
@@ -282,6 +288,8 @@ fraction, exponent = np.frexp(m)  # m = fraction · 2^exponent, fraction from 0.
 M0, n = round(fraction * 2**31), 31 - int(exponent)
 
 reveal(my_guess, n, digits=0)
+
+# %%
 print(f"M0 = {M0:,}, n = {n}, M0·2^-n = {M0 * 2.0**-n:.12f}")
 assert abs(M0 * 2.0**-n / m - 1) < 2.0**-31
 assert fixed_point_multiplier(m) == (M0, 31 - n)
@@ -431,9 +439,9 @@ padded_by_code_0 = np.pad(tiny_image, ((0, 0), (0, 0), (1, 1), (1, 1)))
 wrong_sums = integer_conv2d(padded_by_code_0, tiny_kernel, 40)
 
 reveal(my_guess, np.count_nonzero(wrong_sums != tiny_sums), digits=0)
-print(wrong_sums[0, 0] - tiny_sums[0, 0])
 
 # %%
+print(wrong_sums[0, 0] - tiny_sums[0, 0])
 inside = (slice(None), slice(None), slice(1, 3), slice(1, 3))
 assert np.array_equal(wrong_sums[inside], tiny_sums[inside])
 assert np.count_nonzero(wrong_sums != tiny_sums) == 12
@@ -529,6 +537,8 @@ engine = engines.OnnxRuntime(export.qdq_model(seven_bits, expose_codes=True))
 theirs = engine.outputs(photographs)
 
 reveal(my_guess, np.count_nonzero(mine != theirs["conv1_codes"]), digits=0)
+
+# %%
 print("yours: ", mine[0, 0, 12, 8:16])
 print("theirs:", theirs["conv1_codes"][0, 0, 12, 8:16])
 assert np.array_equal(mine, theirs["conv1_codes"])
