@@ -67,3 +67,13 @@ def test_a_nan_that_stays_where_it_was_is_no_change():
     spoiled = np.array([1.0, np.nan])
     assert run(lambda x: 0, (spoiled,), 3).changed is None
     assert run(lambda x: x.fill(np.nan), (spoiled,), 3).changed == 0
+
+
+@pytest.mark.parametrize("clip", [0.3, 1.0, 1.6, 2.9])
+def test_no_legend_lies_over_the_line_of_the_clip(clip):
+    figure = calibration_plots.clip_over_histogram(VALUES, clip, CLIPS, CLIPPING, ROUNDING, "A clip")
+    figure.canvas.draw()
+    for axes in figure.axes:
+        line = next(line for line in axes.lines if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2)
+        top = line.get_transform().transform(line.get_xydata())[:, 1].max()
+        assert axes.get_legend().get_window_extent().y0 >= top

@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fewerbits.teach.plots import BLACK, BLUE, LINES, MARKERS, ORANGE, SKY, VERMILLION, Figure, new_figure
 
+# Lines and shades end here, in parts of the height, so that a legend above hides none of them.
+LEGEND_FROM = 0.78
+
 
 def error_curves(clips: ArrayLike, clipping: ArrayLike, rounding: ArrayLike, title: str) -> Figure:
     """Clipping error, rounding error and their sum against the clip (logarithmic axis); the minimum is marked."""
@@ -28,14 +31,14 @@ def clip_over_histogram(
     values = np.asarray(x).ravel()
     end = float(np.max(np.asarray(clips)))
     left.hist(values, bins=100, range=(float(values.min()), end), color=SKY, log=True)
-    left.axvline(clip, color=BLACK, linewidth=1.4)
+    left.axvline(clip, ymax=LEGEND_FROM, color=BLACK, linewidth=1.4)
     if clip < end:
-        left.axvspan(clip, end, color=ORANGE, alpha=0.2, linewidth=0, label="saturates")
+        left.axvspan(clip, end, ymax=LEGEND_FROM, color=ORANGE, alpha=0.2, linewidth=0, label="saturates")
         left.legend(loc="upper right")
     left.set(xlabel="value x", ylabel="count (logarithmic scale)")
     _curves(right, np.asarray(clips), np.asarray(clipping), np.asarray(rounding))
-    right.axvline(clip, color=BLACK, linewidth=1.4)
-    right.legend(loc="upper center")
+    right.axvline(clip, ymax=LEGEND_FROM, color=BLACK, linewidth=1.4)
+    right.legend(loc="upper center", ncols=2)
     figure.suptitle(title, fontsize=12)
     return figure
 
@@ -45,7 +48,7 @@ def by_layer(curves: Mapping[str, Sequence[float]], layers: Sequence[str], title
     figure, axes = new_figure(4.2)
     for (name, decibels), color, marker in zip(curves.items(), LINES, MARKERS):
         axes.plot(range(len(layers)), decibels, color=color, marker=marker, markersize=6, label=name)
-    axes.set(title=title, xlabel="layer", ylabel="SQNR on new images (dB)")
+    axes.set(title=title, xlabel="layer (the lines only guide the eye)", ylabel="SQNR on new images (dB)")
     axes.set_xticks(range(len(layers)), layers)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
