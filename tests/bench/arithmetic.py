@@ -11,14 +11,9 @@ from fewerbits.network.arithmetic import integer_conv2d, integer_matmul
 from fewerbits.network.requantize import RULES, requantize
 from fewerbits.network.saturating import saturating_matmul
 
-# (images, channels, outputs, size, groups): the layers of the course's networks.
-CONVOLUTIONS = [
-    (32, 1, 32, 28, 1),
-    (32, 32, 32, 28, 1),
-    (64, 64, 64, 14, 1),
-    (64, 128, 128, 7, 1),
-    (64, 128, 128, 7, 128),
-]
+# (channels, outputs, size, groups): layers of the course's networks, in batches of 128 images.
+CONVOLUTIONS = [(1, 32, 28, 1), (32, 32, 28, 1), (64, 64, 14, 1), (128, 128, 7, 1), (128, 128, 7, 128)]
+IMAGES = 128
 
 
 def codes(rng: np.random.Generator, *shape: int, dtype: type = np.int8) -> np.ndarray:
@@ -46,8 +41,8 @@ def run() -> None:
     )
     print(f"saturating u8×s8 512³ / exact, a quarter of all pairs at risk | {ratio} | ")
 
-    for images, channels, outputs, size, groups in CONVOLUTIONS:
-        x = codes(rng, images, channels, size, size, dtype=np.uint8)
+    for channels, outputs, size, groups in CONVOLUTIONS:
+        x = codes(rng, IMAGES, channels, size, size, dtype=np.uint8)
         w = codes(rng, outputs, channels // groups, 3, 3)
         x_float, w_float = (torch.from_numpy(array.astype(np.float32)) for array in (x, w))
 

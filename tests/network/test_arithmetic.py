@@ -64,6 +64,14 @@ def test_sums_on_both_sides_of_two_to_the_24_are_exact(terms: int, value: int) -
     assert np.array_equal(integer_matmul(a, b), expected)
 
 
+@pytest.mark.parametrize("terms", [256, 257, 1001])
+def test_cross_terms_beyond_two_to_the_24_are_exact(terms: int) -> None:
+    a, b = np.full((1, terms), 255, np.uint8), np.full((terms, 1), 255, np.uint8)
+    assert integer_matmul(a, b)[0, 0] == terms * 255 * 255
+    images, kernels = a.reshape(1, terms, 1, 1), b.reshape(1, terms, 1, 1)
+    assert integer_conv2d(images, kernels)[0, 0, 0, 0] == terms * 255 * 255
+
+
 def test_float32_alone_would_be_wrong_past_the_bound() -> None:
     a, b = np.full((1, 5001), -127, np.int8), np.full((5001, 1), -127, np.int8)
     exact = 5001 * 127 * 127

@@ -63,6 +63,14 @@ def test_float32_cannot_hold_every_accumulator() -> None:
     assert requantize(acc(2**24 + 1), 2.0**-25, 0, -128, 127, "single_half_away")[0] == 1
 
 
+def test_the_float32_rule_rounds_the_multiplier_to_float32_first() -> None:
+    multiplier = 1 / 100_003
+    near_ties = np.rint((np.arange(-100, 100) + 0.5) / multiplier).astype(np.int32)
+    expected = np.rint(near_ties.astype(np.float32) * np.float32(multiplier))
+    assert np.array_equal(requantize(near_ties, multiplier, 0, -128, 127, "float32"), expected)
+    assert (np.rint(near_ties * multiplier) != expected).any()
+
+
 @given(INT32S, MULTIPLIERS, st.sampled_from(RULES))
 @settings(deadline=None, max_examples=300)
 def test_no_rule_is_further_from_the_real_product_than_its_precision_allows(a: int, m: float, rule: str) -> None:
@@ -158,6 +166,11 @@ def test_fixed_point_multipliers_hold_31_bits() -> None:
     M0, shift = fixed_point_multiplier(multipliers)
     assert ((M0 >= 2**30) & (M0.astype(np.int64) < 2**31)).all()
     assert (np.abs(M0 * 2.0 ** (shift - 31) / multipliers - 1) <= 2.0**-31).all()
+
+
+def test_the_fraction_of_a_multiplier_rounds_half_away() -> None:
+    """(2³¹ + 1)/2³² lies between two fractions of 31 bits; half to even would take the lower one."""
+    assert int(fixed_point_multiplier((2**31 + 1) / 2**32)[0]) == 2**30 + 1
 
 
 def test_a_multiplier_just_below_a_power_of_two_does_not_overflow_its_fraction() -> None:

@@ -105,3 +105,10 @@ def test_depthwise_convolution_does_not_saturate() -> None:
     x, w = np.full((1, 3, 5, 5), 255, np.uint8), np.full((3, 1, 3, 3), 127, np.int8)
     assert np.array_equal(saturating_conv2d(x, w, 0, 0, 1, 0, 3), integer_conv2d(x, w, 0, 0, 1, 0, 3))
     assert saturating_conv2d(x, w[:1].repeat(3, axis=1))[0, 0, 0, 0] < 27 * 255 * 127
+
+
+def test_two_outputs_per_channel_saturate_although_depthwise_does_not() -> None:
+    x, w = np.full((1, 3, 3, 3), 255, np.uint8), np.full((6, 1, 3, 3), 127, np.int8)
+    expected = vpmaddubsw(x[0, :1].reshape(1, 9), w[:1].reshape(9, 1))[0, 0]
+    assert expected == 4 * 32767 + 255 * 127
+    assert (saturating_conv2d(x, w, groups=3) == expected).all()

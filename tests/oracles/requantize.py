@@ -122,12 +122,13 @@ def half_up_against_onnxruntime() -> Pairs:
 
 
 def hard_multipliers(count: int) -> Any:
-    """Multipliers of every size, powers of two and their neighbours, and those whose M0 rounds up to 2³¹."""
+    """Multipliers of every size, powers of two and their neighbours, those whose M0 rounds up to 2³¹, and ties."""
     rng = np.random.default_rng(3)
     powers = 2.0 ** rng.integers(-34, 30, count)
     spread = np.exp2(rng.uniform(-34, 29.99, count))
     near_one = powers * (1 - 2.0 ** -rng.integers(31, 54, count))
-    return np.concatenate([powers, np.nextafter(powers, 0), spread, near_one, powers * rng.integers(1, 8, count) / 8])
+    halves = powers * (2**31 + 2 * rng.integers(0, 2**30, count) + 1) / 2**32  # half a unit of M0
+    return np.concatenate([powers, np.nextafter(powers, 0), spread, near_one, halves])
 
 
 @compare("fixed_point_multiplier", "fractions", "round(m·2^(31 − shift)), half away, M0 in 2³⁰..2³¹ − 1")

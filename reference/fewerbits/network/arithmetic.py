@@ -45,19 +45,19 @@ def integer_matmul(
     a_zero = _zero_points(a_zero_point, a, "a_zero_point", 1)
     b_zero = _zero_points(b_zero_point, b, "b_zero_point", b.shape[1])
     terms, dtype = a.shape[1], exact_dtype(a, b, axis=0)
-    wide, b = _accumulator_dtype(terms), _lowered(b, dtype)
-    a_zero, b_zero = a_zero.astype(wide), b_zero.astype(wide)
-    constant = -a_zero * (b.sum(axis=0).astype(wide) - terms * b_zero)
-    total = np.empty((len(a), b.shape[1]), wide)
+    wide, b = _cross_term_dtype(terms), _lowered(b, dtype)
+    # −z_a·(Σb − K·z_b), one number per column.
+    constant = (-a_zero * (b.sum(axis=0).astype(np.int64) - terms * b_zero)).astype(wide)
+    total = np.empty((len(a), b.shape[1]), _integer_dtype(terms))
     block = max(128, ROW_VALUES // max(b.shape))
     for start in range(0, len(a), block):
         rows = _lowered(a[start : start + block], dtype)
-        part = total[start : start + block]
-        part[...] = rows @ b
+        product = (rows @ b).astype(wide, copy=False)
         if b_zero.any():
-            part -= b_zero * rows.sum(axis=1, keepdims=True).astype(wide)
+            product -= b_zero.astype(wide) * rows.sum(axis=1, keepdims=True).astype(wide)
         if constant.any():
-            part += constant
+            product += constant
+        total[start : start + block] = product
     return _as_int32(total)
 
 
@@ -88,21 +88,20 @@ def integer_conv2d(
     w_zero = np.broadcast_to(_zero_points(w_zero_point, w, "w_zero_point", len(w)), len(w))
     pads, out_size = window_geometry(x.shape[2:], w.shape[2:], stride, padding)
     terms, dtype = w[0].size, exact_dtype(x, w, axis=(1, 2, 3))
-    wide, w = _accumulator_dtype(terms), _lowered(w, dtype)
-    w_zero, x_zero = w_zero.astype(wide), x_zero.astype(wide)
+    wide, w = _cross_term_dtype(terms), _lowered(w, dtype)
+    weights, w_zero = w.reshape(groups, -1, terms), w_zero.reshape(groups, -1, 1)  # (groups, O/groups, ...)
     # −z_x·(Σw − K·z_w) is the same at every position, because padding holds z_x.
-    constant = -x_zero * (w.sum(axis=(1, 2, 3)).astype(wide) - terms * w_zero)
-    total = np.empty((len(x), len(w), *out_size), wide)
-    weights = w.reshape(groups, -1, terms)
+    constant = (-x_zero * (weights.sum(axis=2, keepdims=True).astype(np.int64) - terms * w_zero)).astype(wide)
+    total = np.empty((len(x), len(w), *out_size), _integer_dtype(terms))
     how = {"border": x_zero[0], "lowered_by": _offset(x)}
     for images, columns in unrolled(x, w.shape, stride, pads, dtype, **how):
-        columns, part = columns.reshape(groups, terms, -1), total[images]
-        part[...] = images_first(weights @ columns, out_size)
+        columns = columns.reshape(groups, terms, -1)
+        product = (weights @ columns).astype(wide, copy=False)  # (groups, O/groups, positions)
         if w_zero.any():
-            sums = images_first(columns.sum(axis=1), out_size).astype(wide)
-            part -= w_zero.reshape(-1, 1, 1) * np.repeat(sums, len(w) // groups, axis=1)
+            product -= w_zero.astype(wide) * columns.sum(axis=1, keepdims=True).astype(wide)
         if constant.any():
-            part += constant.reshape(-1, 1, 1)
+            product += constant
+        total[images] = images_first(product, out_size)
     return _as_int32(total)
 
 
@@ -212,8 +211,12 @@ def _lowered(codes: NDArray[Any], dtype: type[Any]) -> NDArray[Any]:
     return lowered
 
 
-def _accumulator_dtype(terms: int) -> type[np.signedinteger[Any]]:
-    """int32 while the product and its three cross terms, each at most 2¹⁴·K, cannot leave it together."""
+def _cross_term_dtype(terms: int) -> type[Any]:
+    """Where the product and its three cross terms, each at most 2¹⁴·K, are added exactly: float32, then integers."""
+    return np.float32 if 4 * terms * 2**14 <= 2**24 else _integer_dtype(terms)
+
+
+def _integer_dtype(terms: int) -> type[np.signedinteger[Any]]:
     return np.int32 if 4 * terms * 2**14 <= INT32.max else np.int64
 
 

@@ -14,6 +14,7 @@ from fewerbits.tensor import validation as valid
 
 # Float values of unrolled windows, or of their products, at a time: 1 MiB stays near the core.
 COLUMN_VALUES = 262144
+NARROW = 16
 
 Padding = int | tuple[int, int, int, int]
 
@@ -46,11 +47,10 @@ def unrolled(
     border: int,
     lowered_by: int,
 ) -> Iterator[tuple[slice, NDArray[Any]]]:
-    """Every window of some images at a time as a column: (which images, (C·K_h·K_w, H'·W'·images) of `dtype`).
+    """Every window of some images at a time as a column: (which images, (C·K_h·K_w, positions) of `dtype`).
 
     `x` is (N, C, H, W), `w_shape` (O, C/groups, K_h, K_w); `lowered_by` is subtracted from x, and `border` fills the
-    padding. The images are innermost, so that a row of windows is one run of W'·images values: with 7×7 images and
-    3×3 kernels this makes the whole convolution 1.2× as fast (measured). The columns are overwritten at each step.
+    padding. Positions are those of `images_first`. The columns are overwritten at each step.
     """
     count, channels, height, width = x.shape
     (top, left, bottom, right), kernel = pads, w_shape[2:]
@@ -58,22 +58,35 @@ def unrolled(
     out_size = tuple((size - length) // stride + 1 for size, length in zip(padded_size, kernel))
     rows, positions = channels * math.prod(kernel), math.prod(out_size)
     block = min(count, max(1, COLUMN_VALUES // (max(rows, w_shape[0]) * positions)))
-    padded = np.full((channels, *padded_size, block), border, dtype)
+    innermost = _images_innermost(out_size[1])
+    padded = np.full((channels, *padded_size, block) if innermost else (channels, block, *padded_size), border, dtype)
+    padded = padded.transpose(0, 3, 1, 2) if innermost else padded  # (C, images, H_p, W_p)
     scratch = np.empty(rows * positions * block, dtype)
     for start in range(0, count, block):
         images = x[start : start + block]
-        inner = padded[:, top : top + height, left : left + width, : len(images)]
-        inner[...] = images.transpose(1, 2, 3, 0)
+        inner = padded[:, : len(images), top : top + height, left : left + width]
+        inner[...] = images.transpose(1, 0, 2, 3)
         if lowered_by:
             inner -= dtype(lowered_by)
-        windows = sliding_window_view(padded[..., : len(images)], kernel, axis=(1, 2))[:, ::stride, ::stride]
-        windows = windows.transpose(0, 4, 5, 1, 2, 3)  # (C, K_h, K_w, H', W', images)
+        windows = sliding_window_view(padded[:, : len(images)], kernel, axis=(2, 3))[:, :, ::stride, ::stride]
+        windows = windows.transpose(0, 4, 5, 2, 3, 1) if innermost else windows.transpose(0, 4, 5, 1, 2, 3)
         columns = scratch[: windows.size].reshape(windows.shape)
         columns[...] = windows
         yield slice(start, start + len(images)), columns.reshape(rows, -1)
 
 
 def images_first(values: NDArray[Any], out_size: tuple[int, int]) -> NDArray[Any]:
-    """A view of (groups, O/groups, H'·W'·images) or (O, H'·W'·images) as (images, O, H', W')."""
+    """A view of (groups, O/groups, positions) or (O, positions) as (images, O, H', W')."""
     channels = math.prod(values.shape[:-1])
-    return values.reshape(channels, *out_size, -1).transpose(3, 0, 1, 2)
+    if _images_innermost(out_size[1]):
+        return values.reshape(channels, *out_size, -1).transpose(3, 0, 1, 2)
+    return values.reshape(channels, -1, *out_size).transpose(1, 0, 2, 3)
+
+
+def _images_innermost(out_width: int) -> bool:
+    """Whether positions run over (H', W', images) and not (images, H', W').
+
+    Copying windows of narrow images goes by runs of W' values, too short to be fast; with the images innermost they
+    are runs of W'·images. Wide images gain nothing, and lose when the result is put back in order.
+    """
+    return out_width < NARROW
