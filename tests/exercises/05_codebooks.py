@@ -212,6 +212,8 @@ SLIPS = {
     "nearest_level": [
         ("levels_as_thresholds", lambda x, levels: np.digitize(x, levels[1:])),
         ("levels_as_thresholds", lambda x, levels: np.searchsorted(levels[:-1], x)),
+        ("levels_as_thresholds", lambda x, levels: np.searchsorted(levels, x)),
+        ("levels_as_thresholds", lambda x, levels: np.digitize(x, levels)),
         (
             "codebook_taken_for_equal_steps",
             lambda x, levels: np.clip(

@@ -32,6 +32,16 @@ def levels_as_lower_thresholds(x: FloatArray, levels: FloatArray) -> Codes:
     return np.maximum(np.searchsorted(levels, x, side="right") - 1, 0)
 
 
+@also(levels_as_thresholds, "nearest_level")
+def levels_as_thresholds_unclamped(x: FloatArray, levels: FloatArray) -> Codes:
+    return np.searchsorted(levels, x)
+
+
+@also(levels_as_thresholds, "nearest_level")
+def levels_counted_below(x: FloatArray, levels: FloatArray) -> Codes:
+    return np.searchsorted(levels, x, side="right")
+
+
 @mistake(
     "nearest_level",
     symptom="Values near the dense levels come back far away; the outermost levels are right.",
