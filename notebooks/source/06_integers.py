@@ -150,13 +150,12 @@ assert 2**15 < min(magnitudes["seen on 20 photographs"]) < max(magnitudes["worst
 # %%
 # alt: Magnitudes of sums for seven layers on a logarithmic axis with lines at the ends of int8, int16 and int32. The
 # worst case grows from 300 thousand to 38 million, the bound by the weights lies below it, by
-# a factor of up to four, and the sums that
-# were seen stay near 150 thousand. All lie above int16 and far below int32.
+# a factor of up to four, and the sums that were seen stay near 150 thousand. All lie above int16 and far below int32.
 integer_plots.headroom(magnitudes, list(layers), "Every layer needs more than 16 bits, none needs 32")
 
 # %% [markdown]
-# Sixteen bits are too few in every layer. Thirty-two are plenty, with a factor of more than 50 to spare even in the worst case.
-# (What was seen includes the bias of section 4.)
+# Sixteen bits are too few in every layer. Thirty-two are plenty, with a factor of more than 50 to spare even in
+# the worst case. (What was seen includes the bias of section 4.)
 #
 # ## 3 · What zero points cost
 #
@@ -258,8 +257,8 @@ assert share > 80
 # $$ q_y = \mathrm{clip}\bigl(\mathrm{round}(a \cdot m) + z_y,\ 0,\ 255\bigr), \qquad m = \frac{s_x s_w}{s_y}. $$
 #
 # This step is called **requantization**, and m is its **multiplier**. Here m = 0.0002/0.02 = 0.01. A ReLU costs
-# nothing: codes below z_y are the negative numbers, so clip at z_y in place of 0. (With one s_w per output channel there
-# is also one m, and one bias scale, per channel.)
+# nothing: codes below z_y are the negative numbers, so clip at z_y in place of 0. (With one s_w per output channel
+# there is also one m, and one bias scale, per channel.)
 
 # %%
 s_y, z_y = 0.02, 100
