@@ -146,12 +146,17 @@ def laplace_by_newton(x, bits):
 
 def layer_by_percentile(seen, bits):
     values = seen[np.isfinite(seen)]
-    return 0.0, np.percentile(values, 99.9)
+    return 0.0, np.percentile(values, 99.9 if bits < 6 else 99.99)
 
 
 def layer_by_sorting(seen, bits):
-    values = np.sort(seen[np.isfinite(seen)])
-    return [values[0], values[-1 - len(values) // 800]]
+    values = np.sort(seen[np.isfinite(seen)])[:-1]
+
+    def error(end):
+        codes = np.rint(np.minimum(values, end) * ((2**bits - 1) / end))
+        return np.square(codes * (end / (2**bits - 1)) - values).mean()
+
+    return [values[0], min(values[-1] * np.arange(1, 31) / 30, key=error)]
 
 
 def layer_of_the_package(seen, bits):
@@ -220,6 +225,13 @@ def errors_above_only(x, clip, bits):
     return lost, rounded
 
 
+def errors_of_the_lesson(x, clip, bits):
+    scale = clip / (2**bits - 1)
+    beyond = np.maximum(x - clip, 0)
+    within = np.where(x <= clip, x - scale * np.rint(x / scale), 0)
+    return np.mean(beyond**2), np.mean(within**2)
+
+
 def errors_and_the_whole(x, clip, bits):
     step = clip / (2 ** (bits - 1) - 1)
     x = x.astype(float)
@@ -262,6 +274,9 @@ SLIPS = {
         ("averaged_over_the_few", errors_within_the_masks),
         ("negative_side_forgotten", errors_above_only),
         ("clipped_counted_twice", errors_and_the_whole),
+        ("steps_of_an_unsigned_range", errors_of_the_lesson),
+        ("results_exchanged", lambda x, clip, bits: errors_by_loop(x, clip, bits)[::-1]),
+        ("root_of_the_mean_square", lambda x, clip, bits: np.sqrt(errors_by_loop(x, clip, bits))),
         (
             "levels_per_side",
             lambda x, clip, bits: (
@@ -281,5 +296,35 @@ SLIPS = {
     "robust_range": [
         ("one_outlier_takes_the_range", lambda seen, bits: (0, seen[np.isfinite(seen)].max())),
         ("nan_in_the_range", lambda seen, bits: (seen.min(), seen.max())),
+        ("one_percentile_for_all_bits", lambda seen, bits: (0, np.quantile(seen[np.isfinite(seen)], 0.999))),
+    ],
+}
+
+
+def percentiles_by_slice(x, percent):
+    cut = int(x.size * (100 - percent) / 200)
+    kept = np.sort(x, axis=None)[cut:-cut]
+    return min(kept.min(), 0), max(kept.max(), 0)
+
+
+def clip_index(x, bits):
+    clips = np.linspace(0.01, 1, 100) * np.abs(x).max()
+    return np.argmin([sum(errors_by_clipping_first(x, clip, bits)) for clip in clips])
+
+
+UNNAMED = {
+    "calibration_images": [
+        lambda pixels, count: images_every_so_many(pixels // 255 * 255.0, count),
+        lambda pixels, count: images_every_so_many(pixels * (255 / 256), count),
+    ],
+    "percentile_range": [percentiles_by_slice],
+    "best_clip": [
+        clip_index,
+        lambda x, bits: sum(errors_by_clipping_first(x, clip_by_grid(x, bits), bits)),
+        lambda x, bits: clip_by_grid(x, bits) * 1.5,
+    ],
+    "robust_range": [
+        lambda seen, bits: (0, np.percentile(seen[np.isfinite(seen)], 99.97)),
+        lambda seen, bits: (0, np.percentile(seen[np.isfinite(seen)], 99.99)),
     ],
 }

@@ -4,7 +4,8 @@ import io
 
 import numpy as np
 import pytest
-from fewerbits.teach import calibration_plots, plots
+from fewerbits.teach import calibration_plots, check, plots
+from fewerbits.teach.check.report import examine
 from fewerbits.teach.check.runner import run
 from matplotlib.text import Text
 from PIL import Image
@@ -77,3 +78,37 @@ def test_no_legend_lies_over_the_line_of_the_clip(clip):
         line = next(line for line in axes.lines if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2)
         top = line.get_transform().transform(line.get_xydata())[:, 1].max()
         assert axes.get_legend().get_window_extent().y0 >= top
+
+
+def test_where_nothing_is_clipped_the_check_expects_exactly_zero():
+    text = examine(check.tasks()["two_errors"], lambda x, clip, bits: (0.16, 0.16)).text
+    assert "clipping = 0\n" in text
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (
+            lambda pixels, count: _strided(pixels, count) / np.float32(256),
+            "scaled wrongly: their largest value is 0.99",
+        ),
+        (lambda pixels, count: _strided(pixels, count) // 255, "all values are 0 or 1"),
+        (lambda pixels, count: _strided(pixels, count)[::-1, :, ::-1] / 255, "not among the photographs"),
+    ],
+)
+def test_the_check_says_what_is_wrong_with_images(wrong, said):
+    assert said in " ".join(examine(check.tasks()["calibration_images"], wrong).text.split())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [(99, "is it the index"), (0.04737, "mean squared error itself"), (3.4, "times the mean squared error of 1.9")],
+)
+def test_the_check_of_a_clip_says_where_the_best_one_lies_and_what_came_instead(wrong, said):
+    text = " ".join(examine(check.tasks()["best_clip"], lambda x, bits: wrong).text.split())
+    assert "x runs from -3.424 to 3.501" in text
+    assert said in text
+
+
+def _strided(pixels, count):
+    return pixels[:: len(pixels) // count][:count, np.newaxis]

@@ -64,11 +64,28 @@ def _holds_photographs(answer: Array, pixels: Array, count: int) -> str | None:
     found = [np.clip(np.rint(image * 255), 0, 255).astype(np.uint8) for image in answer[:, 0].astype(np.float64)]
     exact = np.allclose(np.stack(found) / 255, answer[:, 0], atol=1e-4)
     strangers = sum(image.tobytes() not in known for image in found)
+    if (strangers or not exact) and _are_scaled(answer, pixels):
+        return (
+            f"these are photographs, scaled wrongly: their largest value is {answer.max():.4g}, and 255 should become 1"
+        )
+    if (strangers or not exact) and set(np.unique(answer)) <= {0.0, 1.0}:
+        return "all values are 0 or 1, and the shades between are lost: `//` and integers drop what follows the point"
     if strangers or not exact:
         return f"{strangers or 'some'} of the {count} images are not among the photographs that were given"
     if len({image.tobytes() for image in found}) < count:
         return "the same photograph was taken more than once"
     return None
+
+
+def _are_scaled(answer: Array, pixels: Array) -> bool:
+    """Whether every image is one of the photographs times some number."""
+    known = {_brightest_255(image) for image in pixels}
+    return all(_brightest_255(image) in known for image in answer[:, 0])
+
+
+def _brightest_255(image: Array) -> bytes:
+    values = image.astype(np.float64)
+    return np.rint(values * (255 / max(float(values.max()), 1e-300))).astype(np.uint8).tobytes()
 
 
 def _comes_from_everywhere(answer: Array, pixels: Array, count: int) -> str | None:
@@ -77,8 +94,8 @@ def _comes_from_everywhere(answer: Array, pixels: Array, count: int) -> str | No
     tenths = len({10 * place // len(pixels) for place in taken})
     if tenths < min(5, count):
         return (
-            f"all {count} images come from {tenths} of the ten tenths of the file, which is sorted by class: "
-            "at least 5 are asked for"
+            f"all {count} images come from {tenths} of the file's ten equal parts, and it is sorted by class: "
+            "from at least 5 are asked for"
         )
     return None
 
@@ -108,8 +125,8 @@ def right_percentile_range(x: Array, percent: float) -> tuple[Between, Between]:
     """The two sorted values between which each end may lie: conventions differ by one value, or interpolate."""
     values = np.sort(x.astype(np.float64), axis=None)
     position = (100 - Fraction(str(percent))) / 200 * (values.size - 1)
-    inner = min(math.floor(position) + 1, values.size - 1)
     outer = math.floor(position)
+    inner = min(outer + 1, values.size - 1) if percent < 100 else 0
     return (
         Between(min(values[outer], 0.0), min(values[inner], 0.0)),
         Between(max(values[-1 - inner], 0.0), max(values[-1 - outer], 0.0)),
@@ -128,6 +145,8 @@ def _percentile_range_probes() -> list[Probe]:
         (-rng.exponential(size=400), 99.0),
         (spiked, 99.0),
         (np.maximum(rng.normal(size=(10, 60)), 0).astype(np.float32), 99.0),
+        (np.array([-3.0, -1.0, 4.0]), 100.0),
+        (np.array([[2.5]]), 90.0),
     ]
 
 

@@ -64,6 +64,44 @@ def clipped_counted_twice(x: Array, clip: float, bits: int) -> tuple[float, floa
     return float(np.mean(beyond**2)), float(np.mean(beyond**2 + within**2))
 
 
+@mistake(
+    "two_errors",
+    symptom="Both errors are those of another quantizer: negative values count as kept, and the steps are too small.",
+    cause="The range 0 … clip is divided into 2^b − 1 steps, as for data after a ReLU; here the codes have a sign.",
+    repair="Divide the clip by the largest code, 2^(b−1) − 1, and compare magnitudes with it.",
+    source="common where data after a ReLU served as the example",
+)
+def steps_of_an_unsigned_range(x: Array, clip: float, bits: int) -> tuple[float, float]:
+    values = x.astype(np.float64)
+    step = clip / (2**bits - 1)
+    within = np.where(values <= clip, values - step * np.rint(values / step), 0)
+    return float(np.mean(np.maximum(values - clip, 0) ** 2)), float(np.mean(within**2))
+
+
+@mistake(
+    "two_errors",
+    symptom="A wider range seems to clip more, and a narrower one to round more.",
+    cause="The two results are returned in the other order.",
+    repair="Return the clipping error first.",
+    source="common in first implementations",
+)
+def results_exchanged(x: Array, clip: float, bits: int) -> tuple[float, float]:
+    beyond, within = _errors(x, clip, 2 ** (bits - 1) - 1)
+    return float(np.mean(within**2)), float(np.mean(beyond**2))
+
+
+@mistake(
+    "two_errors",
+    symptom="The two parts do not add up to the error that is measured.",
+    cause="The root was taken of each mean square; squares add up, roots do not.",
+    repair="Return the mean of the squares.",
+    source="common in first implementations",
+)
+def root_of_the_mean_square(x: Array, clip: float, bits: int) -> tuple[float, float]:
+    beyond, within = _errors(x, clip, 2 ** (bits - 1) - 1)
+    return math.sqrt(np.mean(beyond**2)), math.sqrt(np.mean(within**2))
+
+
 @also(levels_per_side, "two_errors")
 def two_errors_with_levels_per_side(x: Array, clip: float, bits: int) -> tuple[float, float]:
     beyond, within = _errors(x, clip, 2**bits - 1)
@@ -133,6 +171,17 @@ def laplace_clip_with_levels_per_side(x: Array, bits: int) -> float:
 def one_activation_takes_the_range(seen: Array, bits: int) -> tuple[float, float]:
     values = finite_values(seen)
     return float(values.min()), float(values.max())
+
+
+@mistake(
+    "robust_range",
+    symptom="Good at 4 bits; at 8 bits every further bit is lost, because too much is cut.",
+    cause="The same percentile was taken for all bits: with finer steps the same cut costs far more than rounding.",
+    repair="Choose the range for the number of bits: by least squared error, or a percentile for each.",
+    source="common where a percentile was found good once and kept",
+)
+def one_percentile_for_all_bits(seen: Array, bits: int) -> tuple[float, float]:
+    return 0.0, float(np.percentile(finite_values(seen), 99.9))
 
 
 @also(nan_in_the_range, "robust_range")
