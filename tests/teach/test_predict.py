@@ -35,7 +35,7 @@ def test_none_brings_the_answer_alone():
 
 
 def test_a_number_says_how_far_off_and_in_which_direction():
-    assert "50.0 % too high" in comparison(100, 50.0, "%")
+    assert "50.0 percentage points too high" in comparison(100, 50.0, "%")
     assert "1.5 dB too low" in comparison(4.5, 6.0, "dB")
 
 
@@ -49,7 +49,7 @@ def test_a_guess_just_beside_the_printed_digits_is_not_right():
 
 
 def test_a_guess_is_repeated_as_it_was_given():
-    assert "Your guess, 0.5 %, is 49 % too low" in comparison(0.5, 49.6, "%", 0)
+    assert "Your guess, 0.5 %, is 49 percentage points too low" in comparison(0.5, 49.6, "%", 0)
     assert "Your guess, 1,234.56 bytes," in comparison(1234.56, 7, "bytes", 0)
     assert "Your guess, 50 %," in comparison(50, 49.6, "%", 0)
 
