@@ -256,6 +256,13 @@ def quantize_with_int8_only(x, scale, zero_point, qmin, qmax):
     return rounded.astype(np.uint8 if qmin == 0 else np.int8)
 
 
+def codes_kept_in(code_type):
+    def quantize(x, scale, zero_point, qmin, qmax):
+        return np.clip(np.rint(x / scale) + zero_point, qmin, qmax).astype(np.int16).astype(code_type)
+
+    return quantize
+
+
 def truncate_each(x, scale, zero_point, qmin, qmax):
     codes = [min(max(int(value / scale) + zero_point, qmin), qmax) for value in x.ravel().tolist()]
     return np.reshape(codes, x.shape)
@@ -317,6 +324,24 @@ def parameters_with(steps_of, *, widen=True, code=lambda low, scale: round(-low 
 
 def all_steps(bits):
     return 2**bits - 1
+
+
+def parameters_in_python_numbers(x, bits):
+    low, high = min(*x.ravel().tolist(), 0), max(*x.ravel().tolist(), 0)
+    scale = (high - low) / (2**bits - 1)
+    return scale, round(-low / scale)
+
+
+def parameters_of_range(ends, *, last=None):
+    """Scale and zero point of a range, guarded against zeros; a zero point clamped to 0..last, if that is given."""
+
+    def affine_parameters(x, bits):
+        low, high = ends(x)
+        scale = (high - low) / (2**bits - 1) or 1
+        code = round(-low / scale)
+        return scale, code if last is None else max(0, min(code, last * (2**bits - 1) // 255))
+
+    return affine_parameters
 
 
 def exchanged(affine_parameters):
@@ -386,6 +411,15 @@ SLIPS = {
         ("zero_point_of_wrong_sign", parameters_with(all_steps, code=lambda low, scale: round(low / scale))),
         ("fractional_zero_point", parameters_with(all_steps, code=lambda low, scale: -low / scale)),
         ("scale_and_zero_point_exchanged", exchanged(parameters_with(all_steps))),
+        ("zero_scale", parameters_with(all_steps)),
+        ("zero_scale", parameters_in_python_numbers),
+        ("zero_scale", parameters_with(all_steps, code=lambda low, s: int(np.clip(np.rint(-low / s), 0, 255)))),
+        ("zero_point_always_zero", parameters_with(all_steps, code=lambda low, scale: 0)),
+        ("zero_point_always_zero", parameters_with(all_steps, code=lambda low, s: int(np.clip(low / s, 0, 255)))),
+        ("range_without_zero", parameters_of_range(lambda x: (min(x.min(), 0), x.max()))),
+        ("range_without_zero", parameters_of_range(lambda x: (x.min(), max(x.max(), 0)))),
+        ("range_without_zero", parameters_of_range(lambda x: (min(x.min(), 0), x.max()), last=255)),
+        ("range_without_zero", parameters_of_range(lambda x: (x.min(), max(x.max(), 0)), last=255)),
     ],
     "quantize": [
         ("wrap_instead_of_clamp", quantize_with_int8_only),
@@ -399,6 +433,9 @@ SLIPS = {
             lambda x, s, z, qmin, qmax: np.minimum(np.maximum(np.round(x * (1 / s)), qmin), qmax) + z,
         ),
         ("zero_point_forgotten", lambda x, s, z, qmin, qmax: np.clip(np.round(x / s), qmin, qmax).tolist()),
+        ("clamped_codes_in_the_wrong_type", codes_kept_in(np.int8)),
+        ("clamped_codes_in_the_wrong_type", codes_kept_in(np.uint8)),
+        ("zero_point_in_the_unit_of_x", lambda x, s, z, qmin, qmax: np.clip(np.round((x - z) / s), qmin, qmax)),
         ("wrap_instead_of_clamp", lambda x, s, z, qmin, qmax: (np.round(x / s) + z).astype(np.int64).astype(np.int8)),
         ("wrap_instead_of_clamp", lambda x, s, z, qmin, qmax: (np.round(x / s) + z).astype(np.int64).astype(np.uint8)),
     ],
@@ -417,6 +454,7 @@ SLIPS = {
                 np.clip(x, s * (qmin - z), s * (qmax - z)) == x, s, abs(x - np.clip(x, s * (qmin - z), s * (qmax - z)))
             ),
         ),
+        ("rounding_overlooked", distance_to_range),
         ("rounding_and_saturation_added", lambda x, s, *codes: s / 2 + distance_to_range(x, s, *codes)),
     ],
     "quantize_per_channel": [
@@ -424,6 +462,7 @@ SLIPS = {
         ("zero_scale", per_channel_without_the_zero_case),
         ("truncation_for_rounding", truncated_in_each_channel),
         ("one_scale_for_all_channels", one_number_for_all_channels),
+        ("wrong_axis", lambda w, bits: (np.rint(w / (s := abs(w).max(axis=0) / (2 ** (bits - 1) - 1))), s)),
         *(
             (name, per_channel(scale_of, unused=unused))
             for unused in (None, 0, 1)
@@ -439,6 +478,10 @@ SLIPS = {
         ("truncated_zero_point", fake_quantize_with(whole=int)),
         ("wrap_instead_of_clamp", fake_quantize_with(clip=False)),
         ("subtraction_in_the_code_type", fake_quantize_with(wide_type=np.uint8)),
+        (
+            "clipped_the_values_not_the_codes",
+            lambda x, low, high, bits: fake_quantize_with(clip=False)(np.clip(x, low, high), low, high, bits),
+        ),
     ],
     "store": [
         (
@@ -458,20 +501,17 @@ UNNAMED = {
     ],
     "affine_parameters": [
         parameters_with(all_steps, code=lambda low, scale: round(-low)),
-        parameters_with(all_steps, code=lambda low, scale: 0),
         parameters_with(lambda bits: 2**bits, widen=False),
     ],
     "quantize": [
         lambda x, s, z, qmin, qmax: np.clip(np.ceil(x / s) + z, qmin, qmax),
         lambda x, s, z, qmin, qmax: np.clip(np.rint(x / s) + z, 0, 255),
-        lambda x, s, z, qmin, qmax: np.clip(np.rint(x / s) + z, qmin, qmax).astype(np.int64).astype(np.int8),
     ],
     "dequantize": [
         lambda codes, scale, zero_point: (codes.astype(np.int8) - float(zero_point)) * scale,
         lambda codes, scale, zero_point: (codes.astype(np.float32) - zero_point) * scale + scale / 2,
     ],
     "error_bound": [
-        distance_to_range,
         lambda x, s, z, qmin, qmax: np.maximum(s / 2, x - s * (qmax - z)),
         lambda x, s, *codes: np.maximum(s / 2, distance_to_range(x, s, *codes)).astype(np.float16),
     ],

@@ -55,10 +55,12 @@ quantize_per_channel = Task(
 
 
 def _fake_quantize(x: Array, low: float, high: float, bits: int) -> Between:
-    (scale, _), (zero_point, _) = right_affine_parameters(np.array([low, high]), bits)
-    codes = nearest_codes(x, scale, zero_point, 0, 2**bits - 1)
-    ends = [values_of(code, scale, zero_point) for code in codes]
-    return Between(ends[0].low, ends[1].high)
+    (scale, _), zero_points = right_affine_parameters(np.array([low, high]), bits)
+    ends = []
+    for zero_point in zero_points:  # two of them at a tie
+        codes = nearest_codes(x, scale, zero_point, 0, 2**bits - 1)
+        ends += [values_of(code, scale, zero_point) for code in codes]
+    return Between(np.min([end.low for end in ends], axis=0), np.max([end.high for end in ends], axis=0))
 
 
 def _fake_quantize_probes() -> list[Probe]:
@@ -72,6 +74,8 @@ def _fake_quantize_probes() -> list[Probe]:
         (np.array([0.6, -0.2, 1.9]), -0.25, 1.0, 4),
         (rng.normal(size=(3, 4)).astype(np.float32), -0.9, 1.1, 8),
         (rng.normal(size=60), -2.05, 1.5, 5),
+        # The top of the data gets code 254 + 2: zero point and quotient are both rounded up.
+        (np.array([253.5]), -1.5, 253.5, 8),
     ]
 
 

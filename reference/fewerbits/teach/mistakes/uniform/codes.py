@@ -58,6 +58,22 @@ def wrap_in_uint8(x: FloatArray, scale: float, zero_point: int, qmin: int, qmax:
 
 @mistake(
     "quantize",
+    symptom="Codes from 128 on come back negative, or negative ones as large positive ones.",
+    cause="The codes are clamped rightly, and then put into a type whose ends are not qmin and qmax.",
+    repair="Keep codes 0..255 in uint8 and −128..127 in int8, or all of them in a wider type.",
+    source="common in first implementations",
+)
+def clamped_codes_in_the_wrong_type(x: FloatArray, scale: float, zero_point: int, qmin: int, qmax: int) -> Codes:
+    return wrapped(np.clip(np.rint(x / scale) + zero_point, qmin, qmax), signed=True)
+
+
+@also(clamped_codes_in_the_wrong_type, "quantize")
+def clamped_codes_in_uint8(x: FloatArray, scale: float, zero_point: int, qmin: int, qmax: int) -> Codes:
+    return wrapped(np.clip(np.rint(x / scale) + zero_point, qmin, qmax), signed=False)
+
+
+@mistake(
+    "quantize",
     symptom="Codes lie outside qmin..qmax and do not fit into their bits.",
     cause="Nothing keeps the codes of values beyond the range inside it.",
     repair="Clamp to qmin..qmax.",
@@ -109,6 +125,11 @@ def clamped_before_the_zero_point(x: FloatArray, scale: float, zero_point: int, 
 )
 def zero_point_in_the_unit_of_x(x: FloatArray, scale: float, zero_point: int, qmin: int, qmax: int) -> Codes:
     return np.clip(np.rint((x + zero_point) / scale), qmin, qmax).astype(np.int32)
+
+
+@also(zero_point_in_the_unit_of_x, "quantize")
+def zero_point_subtracted_from_x(x: FloatArray, scale: float, zero_point: int, qmin: int, qmax: int) -> Codes:
+    return np.clip(np.rint((x - zero_point) / scale), qmin, qmax).astype(np.int32)
 
 
 @also(zero_point_of_wrong_sign, "quantize")
@@ -190,6 +211,18 @@ def whole_step_bound(x: FloatArray, scale: float, zero_point: int, qmin: int, qm
 )
 def saturation_overlooked(x: FloatArray, scale: float, zero_point: int, qmin: int, qmax: int) -> FloatArray:
     return np.full(x.shape, scale / 2)
+
+
+@mistake(
+    "error_bound",
+    symptom="The bound is 0 for all values inside the range, and nearly every error is above it.",
+    cause="Only saturation is counted: a value inside the range seldom lies on a level, and is rounded to one.",
+    repair="Inside the range the bound is s/2.",
+    source="common in first implementations",
+)
+def rounding_overlooked(x: FloatArray, scale: float, zero_point: int, qmin: int, qmax: int) -> FloatArray:
+    low, high = scale * (qmin - zero_point), scale * (qmax - zero_point)
+    return np.maximum(0, np.maximum(low - x, x - high))
 
 
 @also(zero_point_forgotten, "error_bound")

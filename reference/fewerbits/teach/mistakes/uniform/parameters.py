@@ -58,6 +58,20 @@ def _range_with_zero(x: FloatArray) -> tuple[float, float]:
     return min(float(np.min(x)), 0.0), max(float(np.max(x)), 0.0)
 
 
+@also(zero_scale, "affine_parameters")
+def zero_scale_without_a_zero_point(x: FloatArray, bits: int) -> tuple[float, int]:
+    low, high = np.minimum(np.min(x), 0), np.maximum(np.max(x), 0)
+    scale = (high - low) / (2**bits - 1)
+    return float(scale), int(np.rint(-low / scale))
+
+
+@also(zero_scale, "affine_parameters")
+def zero_scale_in_python_numbers(x: FloatArray, bits: int) -> tuple[float, int]:
+    low, high = _range_with_zero(x)
+    scale = (high - low) / (2**bits - 1)
+    return scale, round(-low / scale)
+
+
 def _affine(low: float, high: float, steps: float) -> tuple[float, float]:
     """Scale, and the code of zero before it is rounded."""
     scale = (high - low) / steps or 1.0
@@ -81,6 +95,30 @@ def range_without_zero(x: FloatArray, bits: int) -> tuple[float, int]:
 def range_without_zero_unclamped(x: FloatArray, bits: int) -> tuple[float, int]:
     scale, zero = _affine(float(np.min(x)), float(np.max(x)), 2**bits - 1)
     return scale, int(np.rint(zero))
+
+
+@also(range_without_zero, "affine_parameters")
+def only_the_lower_end_widened(x: FloatArray, bits: int) -> tuple[float, int]:
+    scale, zero = _affine(min(float(np.min(x)), 0.0), float(np.max(x)), 2**bits - 1)
+    return scale, int(np.rint(zero))
+
+
+@also(range_without_zero, "affine_parameters")
+def only_the_lower_end_widened_and_clamped(x: FloatArray, bits: int) -> tuple[float, int]:
+    scale, zero = _affine(min(float(np.min(x)), 0.0), float(np.max(x)), 2**bits - 1)
+    return scale, int(np.clip(np.rint(zero), 0, 2**bits - 1))
+
+
+@also(range_without_zero, "affine_parameters")
+def only_the_upper_end_widened(x: FloatArray, bits: int) -> tuple[float, int]:
+    scale, zero = _affine(float(np.min(x)), max(float(np.max(x)), 0.0), 2**bits - 1)
+    return scale, int(np.rint(zero))
+
+
+@also(range_without_zero, "affine_parameters")
+def only_the_upper_end_widened_and_clamped(x: FloatArray, bits: int) -> tuple[float, int]:
+    scale, zero = _affine(float(np.min(x)), max(float(np.max(x)), 0.0), 2**bits - 1)
+    return scale, int(np.clip(np.rint(zero), 0, 2**bits - 1))
 
 
 @mistake(
@@ -148,6 +186,17 @@ def codes_counted_for_steps(x: FloatArray, bits: int) -> tuple[float, int]:
 def zero_point_of_wrong_sign(x: FloatArray, bits: int) -> tuple[float, int]:
     scale, zero = _affine(*_range_with_zero(x), 2**bits - 1)
     return scale, -int(np.rint(zero))
+
+
+@mistake(
+    "affine_parameters",
+    symptom="Negative values all come back as zero, and large ones saturate.",
+    cause="The zero point is 0 whatever the data: it is missing, or has the wrong sign and was then clamped to 0.",
+    repair="Compute z = −min/s, which lies in the range of codes by itself when the range contains zero.",
+    source="common in first implementations",
+)
+def zero_point_always_zero(x: FloatArray, bits: int) -> tuple[float, int]:
+    return _affine(*_range_with_zero(x), 2**bits - 1)[0], 0
 
 
 @mistake(

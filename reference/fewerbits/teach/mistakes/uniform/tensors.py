@@ -70,6 +70,14 @@ def wrong_axis(weights: FloatArray, bits: int) -> tuple[Codes, NDArray[Any]]:
     return _per_channel(weights, _channel_maxima(weights, axis=1) / largest, largest)
 
 
+@also(wrong_axis, "quantize_per_channel")
+def maximum_over_the_channels(weights: FloatArray, bits: int) -> tuple[Codes, NDArray[Any]]:
+    largest = 2 ** (bits - 1) - 1
+    scale = np.max(np.abs(weights), axis=0) / np.float64(largest)
+    scale[scale == 0] = 1
+    return np.rint(weights / scale).astype(np.int32), scale
+
+
 @mistake(
     "quantize_per_channel",
     symptom="An error about shapes, or codes far outside the range when an axis happens to have the same length.",
@@ -163,6 +171,17 @@ def wrap_in_a_round_trip(x: FloatArray, low: float, high: float, bits: int) -> F
 @also(subtraction_in_the_code_type, "fake_quantize")
 def subtraction_in_a_round_trip(x: FloatArray, low: float, high: float, bits: int) -> FloatArray:
     return _round_trip(x, low, high, bits, fault="subtraction")
+
+
+@mistake(
+    "fake_quantize",
+    symptom="All is well until both ends of a range lie half-way between two codes; then its top wraps around.",
+    cause="The values were clipped, not the codes: x/s and z are rounded separately, and both up give a code too many.",
+    repair="Clip the codes, after the zero point was added; then the values need no clipping.",
+    source="common; a reader's repair of exercise 7",
+)
+def clipped_the_values_not_the_codes(x: FloatArray, low: float, high: float, bits: int) -> FloatArray:
+    return _round_trip(np.clip(x, min(low, 0.0), max(high, 0.0)), low, high, bits, fault="wrap")
 
 
 def _codes_in_groups(weights: FloatArray, bits: int, group_size: int) -> tuple[Codes, FloatArray]:
