@@ -18,7 +18,8 @@
 #
 # Each exercise is one cell. Replace `raise NotImplementedError`, run the cell, and the check at its end answers:
 # ✓ solved · ✗ not yet, with the smallest input that shows it · ○ not attempted. Any correct style passes: loops or
-# NumPy, float32 or float64, and at ties either neighbour. When you are stuck, open a hint; each says a little more
+# NumPy, float32 or float64, and at ties either neighbour. Exercises 1, 3 and 4 are functions of the lesson: write them
+# without looking back. When you are stuck, open a hint; each says a little more
 # than the one before.
 
 # %%
@@ -63,8 +64,8 @@ check.symmetric_scale(symmetric_scale)
 # ## 2 · A range that is not symmetric · ●●○ · 6 min
 #
 # Write `affine_parameters(x, bits)`, which returns the scale and the zero point for **unsigned** codes 0 … 2ᵇ − 1. The
-# whole range of `x` shall be covered with the smallest possible step, and zero shall have a code of its own. For an
-# `x` of zeros only, return 1 and 0.
+# whole range of `x` shall be covered (but for the rounding of z) with the smallest possible step, and zero shall have a
+# code of its own. For an `x` of zeros only, return 1 and 0.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -163,9 +164,9 @@ check.dequantize(dequantize)
 # ## 5 · A promise about the error · ●●○ · 5 min
 #
 # Write `error_bound(x, scale, zero_point, qmin, qmax)`: for each value of `x` a bound of its error |x̂ − x|, **without**
-# quantizing it. Inside the range of the quantizer this is the smallest number that no value's error exceeds, half a
-# step; outside, the smallest number that this value's error does not exceed. For example, with s = 1, z = 0 and codes
-# −2 … 1, the bound for x = 2.2 is 1.2. (Leave the roundings of float32 aside.)
+# quantizing it. Inside the range of the quantizer: s/2. Outside: the distance to the nearer end (within half a step of
+# the end, s/2 is accepted too). For example, with s = 1, z = 0 and codes −2 … 1, the bound for x = 2.2 is 1.2. (Leave
+# the roundings of float32 aside.)
 #
 # <details><summary>Hint 1</summary>
 #

@@ -174,7 +174,8 @@ def shared_scales(
     errors = {name: np.abs(fake_quantize(scheme, original) - original) for name, scheme in schemes.items()}
     limits = (0.0, max(float(error.max()) for error in errors.values()))
     figure, axes = new_figure(_map_height(original, 1 + len(schemes)), columns=1 + len(schemes))
-    values = _map(axes[0], original, "the values x", (float(original.min()), float(original.max())))
+    # In grey, because its colours mean values and those of the other panels errors.
+    values = _map(axes[0], original, "the values x", (float(original.min()), float(original.max())), "gray")
     for panel, (name, error) in zip(axes[1:], errors.items()):
         image = _map(panel, error, name, limits)
         rows, columns = scale_shapes[name]
@@ -265,9 +266,9 @@ def _map_height(matrix: NDArray[Any], panels: int) -> float:
     return WIDTH / panels * min(rows / columns, 1.6) + 1.1
 
 
-def _map(axes: Axes, matrix: NDArray[Any], title: str, limits: tuple[float, float]) -> Any:
+def _map(axes: Axes, matrix: NDArray[Any], title: str, limits: tuple[float, float], colors: str = "cividis") -> Any:
     """A matrix as colours on a fixed scale, with its numbers when there are few."""
-    image = axes.imshow(matrix, vmin=limits[0], vmax=limits[1], cmap="cividis")
+    image = axes.imshow(matrix, vmin=limits[0], vmax=limits[1], cmap=colors)
     axes.set_title(title, fontsize=11)
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
