@@ -485,8 +485,8 @@ for name, curve in curves.items():
 
 # %% [markdown]
 # Same slope for all. How high each line lies follows from the **peak**: s is set by the largest value, while the signal
-# as strong as its root mean square (rms). The error power is s²/12. Take s = peak/2ᵇ⁻¹ for peak/(2ᵇ⁻¹ − 1), which is
-# 0.1 dB too good at 8 bits and 1.2 dB at 4, and divide:
+# is as strong as its root mean square (rms). The error power is s²/12. Take s = peak/2ᵇ⁻¹ for peak/(2ᵇ⁻¹ − 1), which
+# is 0.1 dB too good at 8 bits and 1.2 dB at 4, and divide:
 #
 # $$ \frac{\mathrm{rms}^2}{(\mathrm{peak}/2^{b-1})^2/12}
 #    = 3 \cdot 4^b \left(\frac{\mathrm{rms}}{\mathrm{peak}}\right)^2. $$
