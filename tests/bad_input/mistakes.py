@@ -9,7 +9,7 @@ from tests.bad_input import Case
 CASES = [
     Case("unknown topic", lambda: mistakes.catalogue("cooking"), ValueError, ("topic", "cooking", "uniform")),
     Case("unknown topic of a table", lambda: mistakes.table("cooking"), ValueError, ("topic", "cooking", "uniform")),
-    Case("unknown name", lambda: mistakes.find("wrap_around"), ValueError, ("name", "wrap_instead_of_clamp")),
+    Case("unknown name", lambda: mistakes.find("whole_step_bounds"), ValueError, ("name", "whole_step_bound")),
     Case("no name", lambda: mistakes.find(None), ValueError, ("name", "None")),  # type: ignore[arg-type]
     Case(
         "mistake of another task",

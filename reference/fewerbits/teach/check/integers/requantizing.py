@@ -8,9 +8,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 from fewerbits import data
 from fewerbits.network.folding import fold
@@ -53,6 +51,10 @@ def by_onnxruntime(
     q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, multiplier: Array, y_zero_point: int
 ) -> Array:
     """QLinearConv of the engine, with scales whose multiplier is exact; then the ReLU, which is a lower bound."""
+    # Loaded here, so that copying exercises and printing progress start at once.
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
     one, outputs = np.float32(1), min(len(q_w), len(q_b), len(multiplier))
     q_w, q_b, multiplier = q_w[:outputs], q_b[:outputs], multiplier[:outputs]
     parameters = {
