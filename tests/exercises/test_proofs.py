@@ -119,11 +119,13 @@ def test_a_mistake_fails_and_is_named(stem: str, record: mistakes.Mistake) -> No
     assert_named(result, record.name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "name", "function"), SLIPS)
 def test_a_mistake_is_named_however_it_is_written(task: str, name: str, function: Any) -> None:
     assert_named(examine(check.tasks()[task], function), name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("task", "function"), UNNAMED)
 def test_what_no_known_mistake_describes_gets_no_name(task: str, function: Any) -> None:
     result = examine(check.tasks()[task], function)

@@ -47,16 +47,18 @@ def vgg32_signed() -> Pairs:
     yield from values_of(network("vgg32", signed_activations=True), 10_000)
 
 
-@compare(f"vgg32: every value, u8×s8, {U8S8_BITS}-bit weights", "onnxruntime", "float32 multiplier, half to even")
+@compare(
+    f"vgg32: every value, u8×s8, {U8S8_BITS}-bit weights", "onnxruntime", "float32 multiplier, half to even", slow=True
+)
 def vgg32_mixed() -> Pairs:
     yield from values_of(network("vgg32", weight_bits=U8S8_BITS), SOME_IMAGES)
 
 
-@compare("vgg32: every value, per tensor", "onnxruntime", "float32 multiplier, half to even")
+@compare("vgg32: every value, per tensor", "onnxruntime", "float32 multiplier, half to even", slow=True)
 def vgg32_per_tensor() -> Pairs:
     yield from values_of(network("vgg32", signed_weights=False, per_channel=False), SOME_IMAGES)
 
 
-@compare("tiny: every value, u8×s8, 4-bit weights", "onnxruntime", "float32 multiplier, half to even")
+@compare("tiny: every value, u8×s8, 4-bit weights", "onnxruntime", "float32 multiplier, half to even", slow=True)
 def tiny_four_bits() -> Pairs:
     yield from values_of(network("tiny", weight_bits=4), SOME_IMAGES)

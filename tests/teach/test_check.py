@@ -68,6 +68,7 @@ def test_the_oracle_of_the_scale_is_an_exact_fraction():
     assert scale.low == scale.high == float(Fraction(0.3) / 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ORACLES, ids=lambda task: task.name)
 def test_one_wrong_element_in_any_output_is_noticed(task: Task):
     """The right answer passes; with one element of one probe changed it does not."""

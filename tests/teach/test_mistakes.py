@@ -42,6 +42,7 @@ def test_the_same_mistake_in_another_task_has_the_same_words() -> None:
             assert (first.symptom, first.cause, first.repair) == (other.symptom, other.cause, other.repair)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("record", RECORDS)
 def test_no_two_mistakes_of_a_task_give_the_same_answers(record: Mistake) -> None:
     """Else the check could not tell which was made."""

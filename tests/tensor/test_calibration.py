@@ -205,6 +205,7 @@ def test_the_hundredth_percentile_is_the_whole_range() -> None:
     assert Percentile(percent=100).observe(x).range(symmetric=False) == (x.min(), x.max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 @pytest.mark.parametrize("name", samples())
 def test_the_mse_range_is_as_good_as_the_best_of_a_dense_search(name, bits) -> None:
