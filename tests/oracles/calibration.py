@@ -89,13 +89,13 @@ def torch_range(theirs: Any) -> NDArray[np.float32]:
     return np.stack([theirs.min_val.numpy(), theirs.max_val.numpy()])
 
 
-@compare("calibration.MinMax range", "torch", "minimum and maximum of all batches", requires=TORCH)
+@compare("calibration.MinMax range", "torch", "minimum and maximum of all batches", requires=TORCH, slow=True)
 def min_max() -> Pairs:
     for batches in streams(2000, (4, 8)):
         yield np.stack(watch(MinMax(), batches).range()), torch_range(torch_observer("MinMaxObserver", batches))
 
 
-@compare("calibration.MinMax range per axis", "torch", "of each channel", requires=TORCH)
+@compare("calibration.MinMax range per axis", "torch", "of each channel", requires=TORCH, slow=True)
 def min_max_per_axis() -> Pairs:
     for axis in (0, 1, 2):
         for batches in streams(60, (65, 33, 49), seed=axis):
@@ -103,7 +103,7 @@ def min_max_per_axis() -> Pairs:
             yield np.stack(watch(MinMax(axis=axis), batches).range()), torch_range(theirs)
 
 
-@compare("calibration.MovingAverage range", "torch", "m + c·(m_batch − m) in float32", requires=TORCH)
+@compare("calibration.MovingAverage range", "torch", "m + c·(m_batch − m) in float32", requires=TORCH, slow=True)
 def moving_average() -> Pairs:
     for rate in (0.01, 0.1, 0.5, 1.0):
         for batches in streams(500, (4, 8), seed=3):
@@ -113,7 +113,7 @@ def moving_average() -> Pairs:
                 yield np.stack(watch(MovingAverage(rate=rate), batches).range()), torch_range(theirs)
 
 
-@compare("calibration.MovingAverage range per axis", "torch", "of each channel", requires=TORCH)
+@compare("calibration.MovingAverage range per axis", "torch", "of each channel", requires=TORCH, slow=True)
 def moving_average_per_axis() -> Pairs:
     for rate in (0.01, 0.3):
         for batches in streams(60, (16, 130), seed=4):
@@ -139,12 +139,12 @@ def torch_parameters(symmetric: bool, signed: bool) -> Pairs:
         yield ours.zero_point[compared], zero_point.numpy()[compared]
 
 
-@compare("calibration.MinMax.fit affine uint8", "torch", "s = (max − min)/255", requires=TORCH)
+@compare("calibration.MinMax.fit affine uint8", "torch", "s = (max − min)/255", requires=TORCH, slow=True)
 def fit_affine_unsigned() -> Pairs:
     yield from torch_parameters(symmetric=False, signed=False)
 
 
-@compare("calibration.MinMax.fit affine int8", "torch", "s = (max − min)/255", requires=TORCH)
+@compare("calibration.MinMax.fit affine int8", "torch", "s = (max − min)/255", requires=TORCH, slow=True)
 def fit_affine_signed() -> Pairs:
     yield from torch_parameters(symmetric=False, signed=True)
 

@@ -76,6 +76,7 @@ def test_all_text_is_at_least_ten_points_and_inside_the_figure(name):
     assert drawn.y1 <= figure.get_figheight()
 
 
+@pytest.mark.slow
 def test_every_figure_takes_any_scheme():
     for figure in figures(EveryThird()).values():
         assert figure._repr_png_().startswith(b"\x89PNG")
@@ -114,6 +115,7 @@ def test_few_levels_carry_their_codes_and_many_only_as_many_labels_as_fit():
     assert 4 < len(many) <= 22
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 8])
 @pytest.mark.parametrize("limit", [0.15, 0.3, 1.0, 1.5])
 def test_labels_of_codes_do_not_touch(bits, limit):
@@ -179,6 +181,7 @@ def test_the_histogram_marks_the_levels_between_the_extremes():
     assert np.allclose(rug.get_xdata(), np.arange(-3, 4) / 3)
 
 
+@pytest.mark.slow
 def test_a_constant_and_a_zero_matrix_can_be_drawn():
     for matrix in (np.zeros((3, 3), np.float32), np.full((3, 3), 0.5, np.float32)):
         assert plots.triptych(matrix, THREE_BITS)._repr_png_()
