@@ -1,7 +1,7 @@
 """The main job, end to end: fold, calibrate, quantize, simulate, export, execute, count bytes and time by pairs.
 
 `python -m fewerbits.capstone` prints one table for the course's CNNs on all 10,000 test images, and writes the same
-as JSON and as a figure beside the ONNX files.
+as JSON beside the ONNX files.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NETWORKS = ("vgg32", "residual", "depthwise")
 CALIBRATION_IMAGES = 1000
 COMPARED_IMAGES = 1000
 BATCHES = (1, 64)
-PACKAGES = ("numpy", "torch", "onnx", "onnxruntime", "openvino", "torchao")
+PACKAGES = ("numpy", "torch", "onnx", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -79,21 +79,13 @@ def prepare(name: str) -> tuple[FoldedNetwork, QuantizedNetwork]:
 
 def machine() -> dict[str, str]:
     """The CPU, its relevant instructions and the versions that decide the results."""
-    installed = {name: _version(name) for name in PACKAGES}
     saturates = engines.engine_saturates()
     return {
         "cpu": str(describe_cpu()),
         "python": platform.python_version(),
-        **{name: version for name, version in installed.items() if version},
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
         "u8×s8": "saturates at 16 bits here: 7-bit weights" if saturates else "exact here: 8-bit weights",
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
 
 
 def evaluate(name: str, folder: Path, ceilings: Ceilings) -> Result:
