@@ -16,7 +16,7 @@ from fewerbits.teach.plots import BLACK, BLUE, LINES, MARKERS, ORANGE, VERMILLIO
 def scales(network: QuantizedNetwork, title: str = "Every scale of the network") -> Figure:
     """The step of each activation, and of each output channel's weights, by layer (logarithmic axis)."""
     figure, axes = new_figure(3.8)
-    names = [name for name in network.weights if name in network.weights]
+    names = list(network.weights)
     for position, name in enumerate(names):
         steps = np.atleast_1d(network.weights[name].scale)
         label = "weights, one dot per channel" if position == 0 else None
