@@ -15,6 +15,8 @@ from fewerbits.teach.check.integers.requantizing import quantized_layer, rescale
 from fewerbits.teach.check.integers.sums import accumulate, bias_codes, convolve, correct_sums
 from fewerbits.teach.check.logarithmic.curves import gradient_levels, mu_law, shift_sum
 from fewerbits.teach.check.logarithmic.powers import log_dequantize, log_quantize, nearest_power
+from fewerbits.teach.check.numbers.costs import int8_gain, model_gib
+from fewerbits.teach.check.numbers.patterns import float_value, pack_int4, spacing, to_bfloat16
 from fewerbits.teach.check.report import Result
 from fewerbits.teach.check.task import Between, Output, Task
 from fewerbits.teach.check.uniform.storage import store
@@ -38,15 +40,19 @@ __all__ = [
     "dequantize",
     "error_bound",
     "fake_quantize",
+    "float_value",
     "gradient_levels",
+    "int8_gain",
     "laplace_clip",
     "lloyd_step",
     "log_dequantize",
     "log_quantize",
+    "model_gib",
     "mu_law",
     "mx_scales",
     "nearest_level",
     "nearest_power",
+    "pack_int4",
     "percentile_range",
     "q4_0",
     "quantize",
@@ -57,9 +63,11 @@ __all__ = [
     "round_e4m3",
     "running_range",
     "shift_sum",
+    "spacing",
     "store",
     "symmetric_scale",
     "tasks",
+    "to_bfloat16",
     "two_errors",
     "unpack_q4_0",
 ]

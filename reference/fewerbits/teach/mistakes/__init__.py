@@ -14,12 +14,14 @@ from fewerbits.teach.mistakes.calibration import choosing, observing
 from fewerbits.teach.mistakes.codebooks import formats, levels
 from fewerbits.teach.mistakes.integers import requantizing, sums
 from fewerbits.teach.mistakes.logarithmic import curves, powers
+from fewerbits.teach.mistakes.numbers import costs, patterns
 from fewerbits.teach.mistakes.record import Mistake, also, mistake
 from fewerbits.teach.mistakes.uniform import codes, parameters, tensors
 
 __all__ = ["TOPICS", "Mistake", "also", "catalogue", "find", "in_task", "mistake", "records", "table"]
 
 TOPICS: dict[str, tuple[ModuleType, ...]] = {
+    "numbers": (patterns, costs),
     "uniform": (parameters, codes, tensors),
     "calibration": (observing, choosing),
     "logarithmic": (powers, curves),

@@ -1,0 +1,217 @@
+"""Mistakes in the size of a model and in what a roofline says."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewerbits.teach.mistakes.record import also, mistake
+from fewerbits.teach.mistakes.uniform.tensors import metadata_not_counted
+
+Codes = NDArray[Any]
+
+
+def _bytes(parameters: int, bits: int, group_size: int, scale_bytes: int) -> float:
+    return parameters * bits / 8 + math.ceil(parameters / group_size) * scale_bytes
+
+
+@mistake(
+    "model_gib",
+    symptom="The size is 7 % larger than what the machine reports as free.",
+    cause="A gigabyte (GB) has 10⁹ bytes; what is asked for, and what memory comes in, is the gibibyte (GiB).",
+    repair="Divide by 2^30 for GiB. Write the unit that you mean.",
+    source="common; IEC 80000-13 defines the two",
+)
+def gigabytes_for_gibibytes(parameters: int, bits: int, group_size: int, scale_bytes: int) -> float:
+    return _bytes(parameters, bits, group_size, scale_bytes) / 1e9
+
+
+@mistake(
+    "model_gib",
+    symptom="The codes take eight times the room that they need.",
+    cause="Bits are counted as if they were bytes.",
+    repair="Eight bits make a byte: divide by 8.",
+    source="common in first implementations",
+)
+def bits_for_bytes(parameters: int, bits: int, group_size: int, scale_bytes: int) -> float:
+    return _bytes(parameters, 8 * bits, group_size, scale_bytes) / 2**30
+
+
+@also(bits_for_bytes, "model_gib")
+def scales_in_bits(parameters: int, bits: int, group_size: int, scale_bytes: int) -> float:
+    return (parameters * bits + math.ceil(parameters / group_size) * scale_bytes) / 8 / 2**30
+
+
+@also(metadata_not_counted, "model_gib")
+def scales_not_stored(parameters: int, bits: int, group_size: int, scale_bytes: int) -> float:
+    return parameters * bits / 8 / 2**30
+
+
+@mistake(
+    "model_gib",
+    symptom="Hardly any difference: the size is that of one scale too small, where groups do not come out even.",
+    cause="The last group is not full, and it is not counted; it needs a scale all the same.",
+    repair="Round the number of groups up: ceil(parameters / group_size).",
+    source="common in first implementations",
+)
+def last_group_not_counted(parameters: int, bits: int, group_size: int, scale_bytes: int) -> float:
+    return (parameters * bits / 8 + parameters // group_size * scale_bytes) / 2**30
+
+
+@also(last_group_not_counted, "model_gib")
+def last_group_counted_in_part(parameters: int, bits: int, group_size: int, scale_bytes: int) -> float:
+    return parameters * (bits / 8 + scale_bytes / group_size) / 2**30
+
+
+@mistake(
+    "model_gib",
+    symptom="The size hardly shrinks however few the bits are: as many scales are stored as values.",
+    cause="A scale is counted for every value, and not for every group of values.",
+    repair="Divide the number of values by the group size.",
+    source="common in first implementations",
+)
+def scale_for_every_value(parameters: int, bits: int, group_size: int, scale_bytes: int) -> float:
+    return parameters * (bits / 8 + scale_bytes) / 2**30
+
+
+def _seconds(
+    macs: Codes, activations: Codes, weights: Codes, batch: float, bandwidth: float, peak: float, size: float
+) -> tuple[Codes, Codes]:
+    """Seconds of arithmetic and of memory for each layer."""
+    return macs / peak, size * (activations + weights / batch) / bandwidth
+
+
+@mistake(
+    "int8_gain",
+    symptom="The gain is exactly the ratio of the two peaks, for every network.",
+    cause="Only the multiplications are counted; a layer that waits for its bytes is not faster for a higher peak.",
+    repair="A layer takes at least the larger of its two times.",
+    source="common where a data sheet's TOPS are quoted",
+)
+def peak_alone(
+    macs: Codes, activations: Codes, weights: Codes, batch: int, bandwidth: float, float32_peak: float, int8_peak: float
+) -> float:
+    return int8_peak / float32_peak
+
+
+@mistake(
+    "int8_gain",
+    symptom="The gain is exactly 4, for every network and every machine.",
+    cause="Only the bytes are counted; a layer that is busy multiplying is not faster for fewer bytes.",
+    repair="A layer takes at least the larger of its two times.",
+    source="common where sizes are quoted as speeds",
+)
+def bytes_alone(
+    macs: Codes, activations: Codes, weights: Codes, batch: int, bandwidth: float, float32_peak: float, int8_peak: float
+) -> float:
+    return 4.0
+
+
+@mistake(
+    "int8_gain",
+    symptom="Times are up to twice too long, and the gain lies between that of the bytes and that of the arithmetic.",
+    cause="The two times of a layer are added; memory and arithmetic work at the same time.",
+    repair="Take the larger of the two times, not their sum.",
+    source="common in first implementations; Williams et al. 2009",
+)
+def times_added(
+    macs: Codes, activations: Codes, weights: Codes, batch: int, bandwidth: float, float32_peak: float, int8_peak: float
+) -> float:
+    common = macs, activations, weights, batch, bandwidth
+    return float(np.sum(_seconds(*common, float32_peak, 4)) / np.sum(_seconds(*common, int8_peak, 1)))
+
+
+@mistake(
+    "int8_gain",
+    symptom="Layers that wait for memory vanish: the network seems as good as its total of MACs per byte.",
+    cause="The larger time is taken once, of the whole network's sums; but one layer runs after the other.",
+    repair="Take the larger time of each layer first, then add the layers.",
+    source="common where a whole network is put on a roofline as one dot",
+)
+def network_as_one_layer(
+    macs: Codes, activations: Codes, weights: Codes, batch: int, bandwidth: float, float32_peak: float, int8_peak: float
+) -> float:
+    common = macs, activations, weights, batch, bandwidth
+    times = [[np.sum(part) for part in _seconds(*common, *way)] for way in ((float32_peak, 4), (int8_peak, 1))]
+    return float(max(times[0]) / max(times[1]))
+
+
+@mistake(
+    "int8_gain",
+    symptom="Small layers count as much as large ones, and the gain is that of no clock.",
+    cause="The gains of the layers are averaged; a network's gain is the ratio of two total times.",
+    repair="Add the seconds of all layers, then divide.",
+    source="common; speedups are ratios of sums",
+)
+def mean_of_ratios(
+    macs: Codes, activations: Codes, weights: Codes, batch: int, bandwidth: float, float32_peak: float, int8_peak: float
+) -> float:
+    common = macs, activations, weights, batch, bandwidth
+    return float(
+        np.mean(np.maximum(*_seconds(*common, float32_peak, 4)) / np.maximum(*_seconds(*common, int8_peak, 1)))
+    )
+
+
+def _gain(first: tuple[Codes, Codes], second: tuple[Codes, Codes]) -> float:
+    return float(np.sum(np.maximum(*first)) / np.sum(np.maximum(*second)))
+
+
+@mistake(
+    "int8_gain",
+    symptom="Layers with many weights look bound by memory whatever the batch is.",
+    cause="The weights are counted for every image; a batch reads them once.",
+    repair="Divide the weights' bytes by the batch, or multiply everything else by it.",
+    source="common in first implementations",
+)
+def weights_read_for_every_image(
+    macs: Codes, activations: Codes, weights: Codes, batch: int, bandwidth: float, float32_peak: float, int8_peak: float
+) -> float:
+    common = macs, activations, weights, 1, bandwidth
+    return _gain(_seconds(*common, float32_peak, 4), _seconds(*common, int8_peak, 1))
+
+
+@also(weights_read_for_every_image, "int8_gain")
+def activations_shared_by_the_batch(
+    macs: Codes, activations: Codes, weights: Codes, batch: int, bandwidth: float, float32_peak: float, int8_peak: float
+) -> float:
+    common = macs * batch, activations, weights, 1, bandwidth
+    return _gain(_seconds(*common, float32_peak, 4), _seconds(*common, int8_peak, 1))
+
+
+@mistake(
+    "int8_gain",
+    symptom="Layers that wait for memory gain nothing, although their values became smaller.",
+    cause="Both ways move the same number of bytes; a value of int8 has one byte, one of float32 four.",
+    repair="Count values, then multiply by the bytes of each format.",
+    source="common in first implementations",
+)
+def values_for_bytes(
+    macs: Codes, activations: Codes, weights: Codes, batch: int, bandwidth: float, float32_peak: float, int8_peak: float
+) -> float:
+    common = macs, activations, weights, batch, bandwidth
+    return _gain(_seconds(*common, float32_peak, 1), _seconds(*common, int8_peak, 1))
+
+
+@also(values_for_bytes, "int8_gain")
+def four_bytes_for_int8_too(
+    macs: Codes, activations: Codes, weights: Codes, batch: int, bandwidth: float, float32_peak: float, int8_peak: float
+) -> float:
+    common = macs, activations, weights, batch, bandwidth
+    return _gain(_seconds(*common, float32_peak, 4), _seconds(*common, int8_peak, 4))
+
+
+@mistake(
+    "int8_gain",
+    symptom="The gain is below 1, the same number upside down: int8 seems slower.",
+    cause="The quotient is turned around: seconds of int8 by seconds of float32.",
+    repair="How many times as fast: the old time divided by the new one.",
+    source="common in first implementations",
+)
+def gain_upside_down(
+    macs: Codes, activations: Codes, weights: Codes, batch: int, bandwidth: float, float32_peak: float, int8_peak: float
+) -> float:
+    common = macs, activations, weights, batch, bandwidth
+    return _gain(_seconds(*common, int8_peak, 1), _seconds(*common, float32_peak, 4))
