@@ -11,13 +11,15 @@ class Finding:
     """One thing that is wrong with a quantized tensor or a node of a model.
 
     `name` is the mistake's name in the catalogue where the catalogue has it, `where` what it was found in (an
-    argument of `diagnose`, a node's name), `evidence` the numbers that show it, `repair` what to do.
+    argument of `diagnose`, a node's name), `evidence` the numbers that show it, `repair` what to do. `level` is
+    "mistake", or "risk" for what goes wrong on some CPUs only.
     """
 
     name: str
     where: str
     evidence: str
     repair: str
+    level: str = "mistake"
 
     @property
     def title(self) -> str:
@@ -25,7 +27,7 @@ class Finding:
         return self.name.replace("_", " ")
 
     def as_dict(self) -> dict[str, str]:
-        """The four fields, for JSON."""
+        """The five fields, for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:

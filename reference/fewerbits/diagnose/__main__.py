@@ -1,0 +1,88 @@
+"""`python -m fewerbits.diagnose model.onnx`: what is wrong with a quantized ONNX model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from fewerbits.diagnose.finding import Finding
+from fewerbits.diagnose.loading import UnreadableModelError
+from fewerbits.diagnose.model import CPUS, diagnose_model
+
+DESCRIPTION = """\
+Reads a quantized ONNX model and says what is wrong with its quantization: the node, the numbers that show it, and
+what to do about it. The model is not run and not changed; no data is needed.
+
+It reads models of any exporter, in QDQ form (QuantizeLinear and DequantizeLinear around float operators) and in
+QOperator form (QLinearConv, QLinearMatMul, and ONNX Runtime's QLinearAdd, QGemm, ...), opset 10 to 25.
+"""
+FOUND = """\
+what it looks for:
+  scales that are zero, negative, NaN or denormal; zero points of another type than the codes, or that are no code at
+  all; codes read with another scale than they were written with; codes of different scales added or concatenated;
+  values quantized twice in a row; weight scales on the wrong axis; weights that use few of their codes; dead output
+  channels; signed weights with a zero point; weights left in float; a bias whose scale is not s_x·s_w, or that does
+  not fit in int32; half the codes unused for data that is never negative; float operators between quantized ones.
+
+  With --cpu no-vnni also: products of uint8 and int8 that may saturate at 16 bits on x86 CPUs without the VNNI
+  instructions. Correct models with 8-bit weights have these, and on other CPUs they do no harm.
+
+exit code: 0 nothing found, 1 something found, 2 the file cannot be diagnosed (missing, damaged, not quantized).
+
+example:
+  python -m fewerbits.diagnose resnet_int8.onnx
+  python -m fewerbits.diagnose --json --cpu no-vnni resnet_int8.onnx
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m fewerbits.diagnose",
+        description=DESCRIPTION,
+        epilog=FOUND,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", help="the ONNX file")
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument("--cpu", choices=CPUS, default="any", help="the CPU to run on, for its risks (default: any)")
+    options = parser.parse_args(arguments)
+    try:
+        findings = diagnose_model(options.model, cpu="no-vnni")
+    except UnreadableModelError as error:
+        if options.json:
+            _say(json.dumps({"model": options.model, "error": str(error)}, ensure_ascii=False, indent=2))
+        else:
+            _say(f"error: {error}", sys.stderr)
+        return 2
+    risks = [finding for finding in findings if finding.level == "risk"]
+    if options.cpu == "any":
+        findings = [finding for finding in findings if finding.level != "risk"]
+    if options.json:
+        found = [finding.as_dict() for finding in findings]
+        _say(json.dumps({"model": options.model, "findings": found}, ensure_ascii=False, indent=2))
+    else:
+        _print(options.model, findings, len(risks) if options.cpu == "any" else 0)
+    return 1 if findings else 0
+
+
+def _print(model: str, findings: Sequence[Finding], risks: int) -> None:
+    for finding in findings:
+        _say(f"{finding}\n")
+    count = "nothing found" if not findings else f"{len(findings)} finding{'s' if len(findings) > 1 else ''}"
+    _say(f"{model}: {count}")
+    if risks:
+        layers = "1 layer" if risks == 1 else f"{risks} layers"
+        _say(f"note: {layers} can saturate on x86 CPUs without VNNI; --cpu no-vnni shows them")
+
+
+def _say(text: str, stream=None) -> None:  # type: ignore[no-untyped-def]
+    """Print, also on a terminal whose encoding has no · (Windows with a legacy code page)."""
+    stream = stream or sys.stdout
+    encoding = stream.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), file=stream)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
