@@ -47,8 +47,9 @@ def fused_multiply_add(x: NDArray[Any], y: NDArray[Any], z: NDArray[Any]) -> NDA
     The product is exact in float64. Where float64 rounds the sum, its odd neighbour stands for it, so that the
     second rounding, to float32, never meets a tie that is none (rounding to odd: Boldo & Melquiond 2008).
     """
-    product = np.multiply(x, y, dtype=np.float64)
-    total = np.add(product, z)
+    # NumPy makes scalars of results without axes; `out` needs arrays.
+    product = np.asarray(np.multiply(x, y, dtype=np.float64))
+    total = np.asarray(np.add(product, z))
     lost = np.subtract(product, total - z, out=product)
     even = total.view(np.int64) & 1 == 0
     np.nextafter(total, np.copysign(np.inf, lost), out=total, where=even & (lost != 0))
