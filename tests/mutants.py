@@ -32,7 +32,7 @@ PASSED, FAILED = 0, 1
 
 
 class Mutant(NamedTuple):
-    """One fault: in `module` of the tensor floor, `before` becomes `after`."""
+    """One fault: in `module` (of the tensor floor unless it names another), `before` becomes `after`."""
 
     module: str
     before: str
@@ -130,7 +130,19 @@ MUTANTS = [
     Mutant("calibration", "np.minimum(self.minimum, other.minimum)", "np.maximum(self.minimum, other.minimum)"),
     Mutant("range_search", "levels_between[crossing] / 12", "levels_between[crossing] / 6"),
     Mutant("range_search", "p[held] / q[held]", "q[held] / p[held]"),
+    Mutant("network/allocation", "+ needed <= budget", "+ needed < budget"),
+    Mutant("network/allocation", "state.cost < kept[-1].cost", "state.cost <= kept[-1].cost"),
+    Mutant("network/allocation", "(each.size, each.cost)", "(each.size, -each.cost)"),
+    Mutant("network/allocation", ") / extra, name, b)", ") * extra, name, b)"),
+    Mutant("network/allocation", "<= left and", "<= budget and"),
+    Mutant("network/allocation", "> best_before]", ">= best_before]"),
+    Mutant("network/allocation", "(-accuracy, size)", "(accuracy, size)"),
 ]
+
+
+def with_floor(module: str) -> str:
+    """ "tensor/uniform" for "uniform"; a name that says its floor stays."""
+    return module if "/" in module else f"tensor/{module}"
 
 
 def planted(mutant: Mutant | None, folder: Path) -> Path:
@@ -138,7 +150,7 @@ def planted(mutant: Mutant | None, folder: Path) -> Path:
     parent = Path(tempfile.mkdtemp(dir=folder))
     shutil.copytree(PACKAGE, parent / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
     if mutant:
-        path = parent / PACKAGE.name / "tensor" / f"{mutant.module}.py"
+        path = parent / PACKAGE.name / f"{with_floor(mutant.module)}.py"
         source = path.read_text(encoding="utf-8")
         count = source.count(mutant.before)
         if count != 1 or mutant.before == mutant.after:
@@ -149,7 +161,7 @@ def planted(mutant: Mutant | None, folder: Path) -> Path:
 
 def run_tests(names: tuple[str, ...], parent: Path) -> subprocess.CompletedProcess[str]:
     """Run the fast tests of these modules against the copy of the package in `parent`, up to the first failure."""
-    files = [f"tests/tensor/test_{name}.py" for name in names]
+    files = ["tests/{}/test_{}.py".format(*with_floor(name).split("/")) for name in names]
     options = ["-x", "-q", "--no-header", "--tb=no", "--noconftest", "-m", "not slow", "-rf"]
     environment = os.environ | {
         "PYTHONPATH": str(parent),

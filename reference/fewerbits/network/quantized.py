@@ -8,7 +8,7 @@ Inference"; ONNX operators QLinearConv and QuantizeLinear.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,9 @@ from fewerbits.tensor.calibration import MinMax
 from fewerbits.tensor.observer import Observer
 from fewerbits.tensor.scheme import fake_quantize
 from fewerbits.tensor.uniform import Uniform
+
+# The same bits everywhere, or bits by name.
+Bits = int | Mapping[str, int]
 
 # Pixels are uint8 already: with s = 1/255 the codes of the input are the pixels themselves.
 IMAGE_RANGE = np.array([0, 1], np.float32)
@@ -107,31 +110,53 @@ def quantize_network(
     network: FoldedNetwork,
     observers: Mapping[str, Observer],
     *,
-    weight_bits: int = 8,
-    activation_bits: int = 8,
+    weight_bits: Bits = 8,
+    activation_bits: Bits = 8,
     per_channel: bool = True,
     signed_weights: bool = True,
     signed_activations: bool = False,
+    weight_observer: Observer | None = None,
 ) -> QuantizedNetwork:
     """Codes, scales and biases of `network` for calibrated `observers` (by value name, from `calibrate`).
 
     The defaults are the combination that ONNX Runtime runs fastest on x86: uint8 activations, int8 weights per
     channel. `weight_bits=7` avoids 16-bit saturation on x86 CPUs without VNNI (ONNX Runtime's `reduce_range`).
-    Raises ValueError when an observer is missing, or when a bias does not fit in int32.
+    Bits may be given by name: of layers with weights for `weight_bits`, of values that are rounded for
+    `activation_bits` ("image" and every layer but max pooling, which keeps its input's codes, and the last).
+    `weight_observer` chooses the range of weights, min-max by default; with axis=0 it does so per channel, and
+    `per_channel` is not asked.
+    Raises ValueError when an observer or a name is missing, or when a bias does not fit in int32.
     """
-    valid.integer(weight_bits, "weight_bits", 2, 16)
-    valid.integer(activation_bits, "activation_bits", 2, 16)
+    axis = 0 if valid.boolean(per_channel, "per_channel") else None
+    names = (INPUT, *(layer.name for layer in network.layers[:-1]))
+    rounded = [name for name in names if name == INPUT or network.layer(name).op != "max_pool"]
+    bits_of = bits_by_name(activation_bits, rounded, "activation_bits")
     activations: dict[str, Uniform] = {}
-    for name in (INPUT, *(layer.name for layer in network.layers[:-1])):
-        activations[name] = _activation(network, observers, activations, name, activation_bits, signed_activations)
+    for name in names:
+        activations[name] = _activation(network, observers, activations, name, bits_of.get(name), signed_activations)
     weights, codes, biases = {}, {}, {}
-    for name, weight in network.weights.items():
-        axis = 0 if valid.boolean(per_channel, "per_channel") else None
-        weights[name] = Uniform.fit(weight, weight_bits, signed=signed_weights, axis=axis)
+    for name, bits in bits_by_name(weight_bits, network.weights, "weight_bits").items():
+        weight = network.weights[name]
+        observer = weight_observer or MinMax(axis=axis)
+        weights[name] = observer.observe(weight).fit(bits, signed=signed_weights)
         codes[name] = weights[name].quantize(weight)
         source = activations[network.layer(name).inputs[0]]
         biases[name] = quantize_bias(network.biases[name], source.scale, weights[name].scale)
     return QuantizedNetwork(network, activations, weights, codes, biases)
+
+
+def bits_by_name(bits: Bits, names: Iterable[str], argument: str) -> dict[str, int]:
+    """Bits for each of `names`, from one number for all or from a mapping that has exactly these names.
+
+    Raises ValueError/TypeError, calling the argument by its name, for bits outside 2..16 and for other names.
+    """
+    names = list(names)
+    if not isinstance(bits, Mapping):
+        return dict.fromkeys(names, valid.integer(bits, argument, 2, 16))
+    if set(bits) != set(names):
+        wrong = sorted(map(str, set(bits) ^ set(names)))
+        raise ValueError(f"{argument} has names {list(bits)}: {wrong[:4]} are missing or unknown, accepted are {names}")
+    return {name: valid.integer(bits[name], f"{argument}[{name!r}]", 2, 16) for name in names}
 
 
 def _activation(
@@ -139,10 +164,10 @@ def _activation(
     observers: Mapping[str, Observer],
     done: Mapping[str, Uniform],
     name: str,
-    bits: int,
+    bits: int | None,
     signed: bool,
 ) -> Uniform:
-    if name != INPUT and network.layer(name).op == "max_pool":
+    if bits is None:  # max pooling
         return done[network.layer(name).inputs[0]]
     if name not in observers:
         raise ValueError(f"observers has no entry for {name!r}: calibrate() returns one for every value")
