@@ -114,8 +114,9 @@ def test_every_part_of_a_probe_is_an_input_of_the_oracle(task: Task):
         lambda codes: codes.astype(object).astype(float),
         lambda codes: tuple(codes.tolist()),
         lambda codes: np.ma.array(codes),
+        lambda codes: codes.astype(np.int64).astype(object),
     ],
-    ids=["list", "int8", "float16", "float64", "tuple", "masked array"],
+    ids=["list", "int8", "float16", "float64", "tuple", "masked array", "Python's integers"],
 )
 def test_the_type_of_the_answer_does_not_matter(style):
     text_of(lambda *arguments: style(right(*arguments)), mark=PASSED)

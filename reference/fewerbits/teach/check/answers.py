@@ -34,6 +34,8 @@ def _array(value: Any, name: str) -> NDArray[Any]:
         array = np.asarray(value).copy()
     except Exception:
         raise UnusableAnswerError(f"{name} cannot be read as an array: it is {_type(value)}") from None
+    if array.dtype == object and all(type(each) is int and -(2**63) <= each < 2**63 for each in array.flat):
+        array = array.astype(np.int64)  # Python's integers, a way around overflow
     if array.dtype.kind not in "iuf":
         holds = f" holding {_type(array.flat[0])}" if array.dtype == object and array.ndim else ""
         raise UnusableAnswerError(f"{name} is {_type(value)}{holds}: expected are numbers")
