@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Exercises: Place levels where the values are
 #
-# Eight exercises to lesson 05, about **40 minutes**, from ●○○ (one formula) to ●●● (open). Work in the copy in the
+# Eight exercises to lesson 05, about **45 minutes**, from ●○○ (one formula) to ●●● (open). Work in the copy in the
 # folder `work/`: no update touches it.
 #
 # Each exercise is one cell. Replace `raise NotImplementedError`, run the cell, and the check at its end answers:
@@ -30,19 +30,20 @@ from fewerbits.tensor.quantiles import NF4
 # %% [markdown]
 # ## 1 · The nearest level · ●○○ · 4 min
 #
-# Write `nearest_level(x, levels)`: for each value of `x` the number (0, 1, …) of the level that is nearest to it, in
-# the shape of `x`. `levels` is a list that ascends. For levels 0, 1 and 4 the values 0.2, 0.7 and 2 get the codes 0, 1,
-# 1.
+# Write `nearest_level(x, levels)`: for each value of `x` the number (0, 1, …) of the level that is nearest to it. Both
+# are arrays; the codes have the shape of `x`, which may have several axes. Unlike in the lesson, `levels` may come in
+# **any order**: those of E2M1, in the order of their codes, are 0, 0.5, 1, … 6, −0.5, … −6. For levels 1, 4 and −1 the
+# values 0.9, 3.2 and −0.3 get the codes 0, 1, 2.
 #
 # <details><summary>Hint 1</summary>
 #
-# Where does the code change from one level to the next? With levels 1 and 4, which side does 2.4 belong to, and 2.6?
+# Midpoints between neighbours help only if the levels ascend. What is true of the nearest level in any order?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# At the midpoints, `(levels[1:] + levels[:-1]) / 2`. The code is the number of midpoints below x:
-# `np.searchsorted(midpoints, x)`. Or compare all distances: `np.abs(x[..., np.newaxis] - levels)`.
+# Compare all distances: `x[..., np.newaxis] - levels` has one more axis than x, with one entry for each level. Which
+# function gives the place of the smallest? (Large arrays: sort the levels, with `np.argsort` to remember their places.)
 #
 # </details>
 
@@ -50,45 +51,47 @@ from fewerbits.tensor.quantiles import NF4
 # %%
 def nearest_level(x, levels):
     # SOLUTION
-    thresholds = (levels[1:] + levels[:-1]) / 2
-    return np.searchsorted(thresholds, x)
+    return np.argmin(np.abs(x[..., np.newaxis] - levels), axis=-1)
     # END SOLUTION
 
 
 check.nearest_level(nearest_level)
 
 # %% [markdown]
-# ## 2 · One step of Lloyd's iteration · ●●○ · 6 min
+# ## 2 · One step of Lloyd's iteration, weighted · ●●○ · 8 min
 #
-# Write `lloyd_step(x, levels)`: the levels after one iteration. Each value goes to its nearest level, then each level
-# becomes what is best for its values. A level that no value is nearest to **stays where it is**. `x` is a list of
-# numbers (one axis).
+# Not all weights matter equally: some move the network's output more than others. Write
+# `lloyd_step(x, levels, importance)`: the levels after one iteration that lowers Σ importance·(x − x̂)². `x` and
+# `importance` are arrays of the same length, with one axis; importance is positive. Each value goes to its nearest
+# level, then each level becomes what is best for its values. A level that no value is nearest to **stays where it
+# is**.
 #
 # <details><summary>Hint 1</summary>
 #
-# You have the codes from exercise 1. Which values belong to level 0? Which single number has the smallest sum of
-# squared distances to them?
+# You have the codes from exercise 1. Which values belong to level 0? Set the derivative of Σ w·(x − l)² to zero: where
+# does w stay?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `x[codes == 0]` are the values of level 0, and their mean is the best level. Go through all levels with a loop.
+# l = Σ w·x / Σ w, over the values of the level: for level 0 these are `x[codes == 0]` and `importance[codes == 0]`. Go
+# through all levels with a loop.
 #
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# When `x[codes == code]` is empty, its mean is NaN. Ask `.size` first, and start from `levels.copy()`.
+# When `x[codes == code]` is empty, both sums are 0. Ask `.size` first, and start from `levels.copy()`.
 #
 # </details>
 
 
 # %%
-def lloyd_step(x, levels):
+def lloyd_step(x, levels, importance):
     # SOLUTION
     codes = nearest_level(x, levels)
     moved = levels.astype(np.float64)
     for code in np.unique(codes):
-        moved[code] = x[codes == code].mean()
+        moved[code] = np.average(x[codes == code], weights=importance[codes == code])
     return moved
     # END SOLUTION
 
@@ -131,39 +134,41 @@ def bits_per_weight(count, levels, group_size, scale_bits, fixed_levels):
 check.bits_per_weight(bits_per_weight)
 
 # %% [markdown]
-# ## 4 · Round to a small float · ●●○ · 6 min
+# ## 4 · Round to any small float · ●●○ · 6 min
 #
-# Write `round_e4m3(x)`: each value of `x` rounded to the nearest value of E4M3. Those are, with either sign,
-# (1 + M/8)·2^e for e = −6 … 8 and M = 0 … 7, but for the last one (480, whose code means NaN); and the subnormals, the
-# multiples of 2⁻⁹ below 2⁻⁶. Values beyond ±448 **saturate**. For example, 1.3 becomes 1.25, and 1000 becomes 448.
+# The lesson rounds to E4M3. Write `round_float(x, mantissa_bits, lowest, largest)` for all such formats: each value of
+# `x` rounded to the nearest of ± (1 + M/2ᵐ)·2^e, with m = `mantissa_bits`, M = 0 … 2ᵐ − 1 and e from `lowest` on, or of
+# the subnormals, ± (M/2ᵐ)·2^lowest. Values beyond ±`largest` **saturate**. For example, 1.3 becomes 1.25 in E4M3
+# (`3, -6, 448`) and 1.5 in E2M1 (`1, 0, 6`), where 0.2 becomes 0.
 #
 # <details><summary>Hint 1</summary>
 #
-# From 1 to 2 the values are 1/8 apart, from 2 to 4 they are 2/8 apart. How far between 2^e and 2^(e+1)? And below 2⁻⁶?
+# In E4M3 the values from 1 to 2 are 1/8 apart, from 2 to 4 they are 2/8 apart. How far between 2^e and 2^(e+1), with m
+# bits? And below 2^lowest?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# The step is 2^(e−3), with e = −6 for all smaller values. Round x to a multiple of its own step.
+# The step is 2^(e−m), with e = lowest for all smaller values. Round x to a multiple of its own step.
 #
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `np.frexp(x)[1] - 1` is e for every x but zero, without a logarithm; `np.maximum(…, -6)` ends it below. Clip last.
+# `np.frexp(x)[1] - 1` is e for every x but zero, without a logarithm; `np.maximum(…, lowest)` ends it below. Clip last.
 #
 # </details>
 
 
 # %%
-def round_e4m3(x):
+def round_float(x, mantissa_bits, lowest, largest):
     # SOLUTION
-    exponent = np.maximum(np.frexp(x)[1] - 1, -6)
-    step = 2.0 ** (exponent - 3)
-    return np.clip(np.rint(x / step) * step, -448, 448)
+    exponent = np.maximum(np.frexp(x)[1] - 1, lowest)
+    step = 2.0 ** (exponent - mantissa_bits)
+    return np.clip(np.rint(x / step) * step, -largest, largest)
     # END SOLUTION
 
 
-check.round_e4m3(round_e4m3)
+check.round_float(round_float)
 
 # %% [markdown] tags=["solution"]
 # A value that is rounded up to the next power of two needs no special case: 2^(e+1) is a multiple of the step below it.
@@ -205,20 +210,21 @@ def mx_scales(blocks):
 check.mx_scales(mx_scales)
 
 # %% [markdown]
-# ## 6 · A block of Q4_0 · ●●○ · 5 min
+# ## 6 · A block with a signed scale · ●●○ · 4 min
 #
-# Write `q4_0(block)`, which returns the scale and the codes of one block (an array with one axis). As in the lesson:
-# the value of largest magnitude gets the code −8, whatever its sign, and codes are −8 … 7. (Keep the scale in float
-# here; the format rounds it to float16.) A block of zeros has the codes 0 and any scale.
+# GGUF has Q4_0, and with the same idea Q5_0, of 5 bits. Write `signed_block(block, bits)`, which returns the scale and
+# the codes of one block (an array with one axis): the value of largest magnitude gets the most negative code, −8 with 4
+# bits, whatever its sign; codes are −2^(bits−1) … 2^(bits−1) − 1. Keep the scale in float here. A block of zeros has
+# the codes 0 and any scale.
 #
 # <details><summary>Hint 1</summary>
 #
-# x̂ = scale · code. Which scale makes the code −8 stand for the value 1.6? Which for −1.6?
+# x̂ = scale · code. Which scale makes the code −8 stand for the value 1.6? Which for −1.6? And with 5 bits?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `block[np.argmax(np.abs(block))]` is the value of largest magnitude, sign and all. Divide it by −8.
+# `block[np.argmax(np.abs(block))]` is the value of largest magnitude, sign and all. Divide it by the code it shall get.
 #
 # </details>
 # <details><summary>Hint 3</summary>
@@ -229,49 +235,57 @@ check.mx_scales(mx_scales)
 
 
 # %%
-def q4_0(block):
+def signed_block(block, bits):
     # SOLUTION
-    scale = block[np.argmax(np.abs(block))] / -8
+    half = 2 ** (bits - 1)
+    scale = block[np.argmax(np.abs(block))] / -half
     if scale == 0:
         return scale, np.zeros(block.shape, int)
-    return scale, np.clip(np.rint(block / scale), -8, 7).astype(int)
+    return scale, np.clip(np.rint(block / scale), -half, half - 1).astype(int)
     # END SOLUTION
 
 
-check.q4_0(q4_0)
+check.signed_block(signed_block)
 
 # %% [markdown]
-# ## 7 · Two codes in a byte · ●○○ · 3 min
+# ## 7 · Read a block from a file · ●●○ · 5 min
 #
-# A block of Q4_0 stores code + 8, a number from 0 to 15, and two of them in each byte: the first half of the codes in
-# the low nibbles (the lower four bits), the second half in the high nibbles. Write `unpack_q4_0(packed)`: from n bytes
-# (`uint8`) the 2n codes, −8 … 7, in their order.
+# These 18 bytes are all that a GGUF file stores of 32 weights in Q4_0. Write `read_q4_0(stored)`: from the bytes
+# (`uint8`) the 32 weights. The first two bytes are the scale d, a float16 with its low byte first. Each further byte
+# holds two codes, stored as code + 8: byte j the code of weight j in its low nibble (the lower four bits), and that of
+# weight j + 16 in its high one.
 #
 # <details><summary>Hint 1</summary>
 #
 # The byte 0xA3 is 10·16 + 3: its low nibble is 3, its high nibble 10. `& 15` keeps the low one. And the high one?
+# `np.concatenate` puts the halves one behind the other.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `packed >> 4` is the high nibble. `np.concatenate` puts the halves one behind the other. Widen the type before you
-# subtract.
+# `stored[:2].view("<f2")` reads two bytes as one float16, low byte first ("<"). It is an array of one value.
+#
+# </details>
+# <details><summary>Hint 3</summary>
+#
+# Widen the nibbles before you subtract 8 (`.astype(int)`): `uint8` knows no negative numbers.
 #
 # </details>
 
 
 # %%
-def unpack_q4_0(packed):
+def read_q4_0(stored):
     # SOLUTION
-    nibbles = np.concatenate([packed & 15, packed >> 4])
-    return nibbles.astype(int) - 8
+    scale = float(stored[:2].view("<f2")[0])
+    nibbles = np.concatenate([stored[2:] & 15, stored[2:] >> 4])
+    return scale * (nibbles.astype(int) - 8)
     # END SOLUTION
 
 
-check.unpack_q4_0(unpack_q4_0)
+check.read_q4_0(read_q4_0)
 
 # %% [markdown]
-# ## 8 · A layer in 4.4 bits · ●●● · 8 min
+# ## 8 · A layer in 4.4 bits · ●●● · 10 min
 #
 # The open one. Write `compress(weights)` for three layers of the network that ships with the course (`conv2`, `conv4`,
 # `conv6`). It returns `codes, levels, scale`, such that
@@ -297,8 +311,9 @@ check.unpack_q4_0(unpack_q4_0)
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# NF4 is enough: 20.2 dB on conv2. Better: start from NF4 and let `lloyd_step` move the levels ten times, on all scaled
-# weights at once (`.ravel()`). Return levels as float16, too.
+# NF4 is just enough: 20.3 dB on conv2. Better levels: start from NF4 and let `lloyd_step` move them ten times, on all
+# scaled weights at once (`.ravel()`). The importance of a scaled weight is the square of its scale, since its error is
+# multiplied by the scale; equal importance does nearly as well here.
 #
 # </details>
 
@@ -309,9 +324,10 @@ def compress(weights):
     groups = weights.reshape(-1, 48)
     scale = np.abs(groups).max(axis=1, keepdims=True).astype(np.float16)
     scaled = groups / scale.astype(np.float32)
+    importance = np.broadcast_to(scale.astype(np.float64) ** 2, groups.shape).ravel()
     moved = NF4
     for _ in range(10):
-        moved = lloyd_step(scaled.ravel(), moved)
+        moved = lloyd_step(scaled.ravel(), moved, importance)
     rounded = moved.astype(np.float16)
     return nearest_level(scaled, rounded.astype(np.float32)), rounded, scale
     # END SOLUTION

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import math
+import struct
 from bisect import bisect_left
+from itertools import pairwise
 
 import numpy as np
 import torch
 from fewerbits.tensor import codebook, minifloat
 from fewerbits.tensor.blocks import Q4_0
-from fewerbits.tensor.float_formats import E2M1, E4M3FN, E8M0
+from fewerbits.tensor.float_formats import E2M1, E8M0
 from fewerbits.tensor.k_means import lloyd
 from fewerbits.tensor.lloyd_max import GAUSS, lloyd_max
 from fewerbits.tensor.mx import MX
@@ -24,47 +26,56 @@ def level_by_distance(x, levels):
 
 
 def level_by_loop(x, levels):
-    midpoints = [(low + high) / 2 for low, high in zip(levels.tolist(), levels.tolist()[1:])]
-    codes = [bisect_left(midpoints, value) for value in x.ravel().tolist()]
-    return np.reshape(codes, x.shape).tolist()
+    distances = [[abs(value - level) for level in levels.tolist()] for value in x.ravel().tolist()]
+    return np.reshape([each.index(min(each)) for each in distances], x.shape).tolist()
 
 
 def level_of_the_package(x, levels):
-    return codebook.nearest(x, levels, ties="upper")
+    order = np.argsort(levels)
+    return order[codebook.nearest(x, levels[order], ties="upper")]
 
 
 def level_by_torch(x, levels):
-    middles = torch.from_numpy((levels[1:] + levels[:-1]) / 2)
-    return torch.bucketize(torch.from_numpy(x), middles, right=True)
+    ascending, order = torch.from_numpy(levels).sort()
+    places = torch.bucketize(torch.from_numpy(x), (ascending[1:] + ascending[:-1]) / 2, right=True)
+    return order[places]
 
 
-def step_by_weights(x, levels):
+def level_by_bisection(x, levels):
+    ascending = sorted((level, code) for code, level in enumerate(levels.tolist()))
+    midpoints = [(low + high) / 2 for (low, _), (high, _) in pairwise(ascending)]
+    return np.reshape([ascending[bisect_left(midpoints, value)][1] for value in x.ravel().tolist()], x.shape)
+
+
+def step_by_weights(x, levels, importance):
     codes = level_by_distance(x, levels)
-    counts = np.bincount(codes, minlength=len(levels))
-    sums = np.bincount(codes, weights=x, minlength=len(levels))
-    return np.where(counts > 0, sums / np.maximum(counts, 1), levels)
+    total = np.bincount(codes, weights=importance, minlength=len(levels))
+    sums = np.bincount(codes, weights=importance * x, minlength=len(levels))
+    return np.where(total > 0, sums / np.where(total > 0, total, 1), levels)
 
 
-def step_by_loop(x, levels):
+def step_by_loop(x, levels, importance):
     cells = [[] for _ in levels]
-    for value in x.tolist():
-        cells[min(range(len(levels)), key=lambda code: abs(value - levels[code]))].append(value)
-    return [sum(cell) / len(cell) if cell else float(level) for cell, level in zip(cells, levels)]
+    for value, weight in zip(x.tolist(), importance.tolist()):
+        cells[min(range(len(levels)), key=lambda code: abs(value - levels[code]))].append((value, weight))
+    return [
+        sum(v * w for v, w in cell) / sum(w for _, w in cell) if cell else float(level)
+        for cell, level in zip(cells, levels)
+    ]
 
 
-def step_in_float32(x, levels):
-    single, new = x.astype(np.float32), levels.astype(np.float32)
+def step_in_float32(x, levels, importance):
+    single, new, weight = (each.astype(np.float32) for each in (x, levels, importance))
     codes = level_by_distance(single, new)
-    return np.array([single[codes == k].mean() if (codes == k).any() else new[k] for k in range(len(new))])
+    found = [(single[codes == k], weight[codes == k], new[k]) for k in range(len(new))]
+    return np.array([np.average(v, weights=w) if v.size else level for v, w, level in found])
 
 
-def step_of_the_package(x, levels):
-    found = lloyd(x, levels, iterations=1).levels
-    # The package drops levels without values, and the exercise keeps them.
-    used = np.unique(level_by_distance(x, levels))
-    moved = levels.astype(float)
-    moved[used] = found
-    return moved
+def step_by_one_hot(x, levels, importance):
+    chosen = importance[:, np.newaxis] * (level_by_distance(x, levels)[:, np.newaxis] == np.arange(len(levels)))
+    total = chosen.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.where(total > 0, (x @ chosen) / total, levels)
 
 
 def bits_by_integers(count, levels, group_size, scale_bits, fixed_levels):
@@ -86,25 +97,40 @@ def bits_by_bytes(count, levels, group_size, scale_bits, fixed_levels):
     return [8 * total_bytes / count]
 
 
-def e4m3_of_the_package(x):
-    return minifloat.round_to(x, E4M3FN)
+def float_of_the_package(x, mantissa_bits, lowest, largest):
+    top = math.floor(math.log2(largest))
+    exponent_bits = math.ceil(math.log2(top - lowest + 2))
+    specials = "ieee" if (mantissa_bits, largest) == (2, 57344) else "one_nan" if largest == 448 else "none"
+    if specials == "ieee":
+        exponent_bits = 5
+    record = minifloat.FloatFormat("a format", exponent_bits, mantissa_bits, 1 - lowest, specials)
+    return minifloat.round_to(np.clip(x, -largest, largest), record)
 
 
-def e4m3_by_torch(x):
-    clipped = torch.from_numpy(x).clamp(-448, 448)
-    return clipped.to(torch.float8_e4m3fn).to(torch.float32).numpy()
-
-
-def e4m3_by_table(x):
-    values = minifloat.decode(np.arange(127), E4M3FN)
+def float_by_table(x, mantissa_bits, lowest, largest):
+    magnitudes = [
+        (m + (e > lowest - 1) * 2**mantissa_bits) * 2.0 ** (max(e, lowest) - mantissa_bits)
+        for e in range(lowest - 1, 20)
+        for m in range(2**mantissa_bits)
+    ]
+    values = np.array([value for value in magnitudes if value <= largest])
     return np.sign(x) * values[level_by_distance(np.abs(x), values)]
 
 
-def e4m3_by_logarithm(x):
+def float_by_logarithm(x, mantissa_bits, lowest, largest):
     with np.errstate(divide="ignore"):
         exponent = np.floor(np.log2(np.abs(x)))
-    step = 2.0 ** np.maximum(exponent - 3, -9)
-    return np.minimum(np.maximum(np.floor(x / step + 0.5) * step, -448), 448)
+    step = 2.0 ** (np.maximum(exponent, lowest) - mantissa_bits)
+    return np.minimum(np.maximum(np.floor(x / step + 0.5) * step, -largest), largest)
+
+
+def float_by_loop(x, mantissa_bits, lowest, largest):
+    def one(value):
+        exponent = max(math.frexp(value)[1] - 1 if value else lowest, lowest)
+        step = math.ldexp(1.0, exponent - mantissa_bits)
+        return max(-largest, min(largest, round(value / step) * step))
+
+    return np.reshape([one(value) for value in x.ravel().tolist()], x.shape).astype(np.float32)
 
 
 def scales_by_doubling(blocks):
@@ -127,45 +153,54 @@ def scales_as_a_column(blocks):
     return np.exp2(np.ceil(np.log2(peaks) - np.log2(6)))
 
 
-def q4_0_by_ends(block):
-    low, high = float(block.min()), float(block.max())
-    scale = (low if -low >= high else high) / -8
-    codes = [0 if scale == 0 else max(-8, min(7, math.floor(value / scale + 0.5))) for value in block.tolist()]
+def block_by_ends(block, bits):
+    low, high, half = float(block.min()), float(block.max()), 2 ** (bits - 1)
+    scale = (low if -low >= high else high) / -half
+    codes = [
+        0 if scale == 0 else max(-half, min(half - 1, math.floor(value / scale + 0.5))) for value in block.tolist()
+    ]
     return scale, codes
 
 
-def q4_0_of_the_package(block):
-    padded = np.zeros((1, 32), np.float32)
-    padded[0, : block.size] = block
-    scheme = Q4_0.fit(padded)
-    return scheme.scale, scheme.quantize(padded)[0, : block.size]
+def block_by_distance(block, bits):
+    codes = np.arange(-(2 ** (bits - 1)), 2 ** (bits - 1))
+    scale = block[abs(block).argmax()] / codes[0]
+    return [scale], codes[level_by_distance(block, scale * codes)] if scale else 0 * block
 
 
-def q4_0_by_torch(block):
-    values = torch.from_numpy(block)
-    scale = values[values.abs().argmax()] / -8
-    codes = torch.round(values / scale).clamp(-8, 7) if scale != 0 else torch.zeros(len(values))
+def block_by_torch(block, bits):
+    values, half = torch.from_numpy(block), 2 ** (bits - 1)
+    scale = values[values.abs().argmax()] / -half
+    codes = torch.round(values / scale).clamp(-half, half - 1) if scale != 0 else torch.zeros(len(values))
     return scale.numpy(), codes.to(torch.int8).numpy()
 
 
-def nibbles_by_divmod(packed):
-    pairs = [divmod(int(byte), 16) for byte in packed]
-    return [low - 8 for _, low in pairs] + [high - 8 for high, _ in pairs]
+def q4_0_by_divmod(stored):
+    (d,) = struct.unpack("<e", stored[:2].tobytes())
+    pairs = [divmod(int(byte), 16) for byte in stored[2:]]
+    return [d * (low - 8) for _, low in pairs] + [d * (high - 8) for high, _ in pairs]
 
 
-def nibbles_by_reshape(packed):
-    return (np.stack([packed % 16, packed // 16]).reshape(-1).astype(np.int8)) - np.int8(8)
+def q4_0_of_the_package(stored):
+    scheme, codes = Q4_0.from_bytes(stored.reshape(1, 18))
+    return scheme.dequantize(codes)[0]
 
 
-def nibbles_by_bits(packed):
-    bits = np.unpackbits(packed[:, None], axis=1, bitorder="little").reshape(-1, 2, 4)
-    return (bits @ np.array([1, 2, 4, 8])).T.ravel() - 8
+def q4_0_by_bits(stored):
+    bits = np.unpackbits(stored[2:, None], axis=1, bitorder="little").reshape(-1, 2, 4)
+    return np.frombuffer(bytes(stored), "<f2", 1).astype(float) * ((bits @ np.array([1, 2, 4, 8])).T.ravel() - 8)
+
+
+def q4_0_in_float32(stored):
+    d = stored[:2].copy().view(np.float16).astype(np.float32)
+    nibbles = np.stack([stored[2:] % 16, stored[2:] // 16]).reshape(-1).astype(np.int8) - np.int8(8)
+    return d * nibbles
 
 
 def compress_with_nf4(weights):
     groups = weights.reshape(-1, 48)
     scale = np.abs(groups).max(axis=1, keepdims=True).astype(np.float16)
-    return level_of_the_package(groups / scale, NF4), NF4.astype(np.float16), scale
+    return codebook.nearest(groups / scale, NF4), NF4.astype(np.float16), scale
 
 
 def compress_by_lloyd_max(weights):
@@ -173,7 +208,7 @@ def compress_by_lloyd_max(weights):
     peak = np.abs(groups).max(axis=1, keepdims=True)
     levels = np.linspace(-1, 1, 16) + 0.25 * np.sin(np.pi * np.linspace(-1, 1, 16)) * -0.6
     for _ in range(15):
-        levels = step_by_weights((groups / peak).ravel().astype(float), levels)
+        levels = step_by_weights((groups / peak).ravel().astype(float), levels, np.ones(groups.size))
     return codebook.nearest(groups / peak, levels).astype(int).tolist(), levels.tolist(), peak.astype(np.float16)
 
 
@@ -188,13 +223,13 @@ def compress_flat(weights):
 
 
 ALTERNATIVES = {
-    "nearest_level": [level_by_distance, level_by_loop, level_of_the_package, level_by_torch],
-    "lloyd_step": [step_by_weights, step_by_loop, step_in_float32, step_of_the_package],
+    "nearest_level": [level_by_distance, level_by_loop, level_of_the_package, level_by_torch, level_by_bisection],
+    "lloyd_step": [step_by_weights, step_by_loop, step_in_float32, step_by_one_hot],
     "bits_per_weight": [bits_by_integers, bits_by_cases, bits_by_bytes],
-    "round_e4m3": [e4m3_of_the_package, e4m3_by_torch, e4m3_by_table, e4m3_by_logarithm],
+    "round_float": [float_of_the_package, float_by_table, float_by_logarithm, float_by_loop],
     "mx_scales": [scales_by_doubling, scales_of_the_package, scales_as_a_column],
-    "q4_0": [q4_0_by_ends, q4_0_of_the_package, q4_0_by_torch],
-    "unpack_q4_0": [nibbles_by_divmod, nibbles_by_reshape, nibbles_by_bits],
+    "signed_block": [block_by_ends, block_by_distance, block_by_torch],
+    "read_q4_0": [q4_0_by_divmod, q4_0_of_the_package, q4_0_by_bits, q4_0_in_float32],
     "compress": [compress_with_nf4, compress_by_lloyd_max, compress_flat],
 }
 
@@ -221,29 +256,40 @@ SLIPS = {
             ),
         ),
         ("difference_for_distance", lambda x, levels: np.subtract.outer(x, levels).argmin(axis=-1)),
+        ("ascending_levels_presumed", lambda x, levels: np.searchsorted(levels[:-1] + np.diff(levels) / 2, x)),
+        ("ascending_levels_presumed", lambda x, levels: level_by_distance(x, np.sort(levels))),
     ],
     "lloyd_step": [
-        ("median_for_mean", lambda x, levels: [np.median(c) if len(c) else v for c, v in cells(x, levels)]),
-        ("median_for_mean", lambda x, levels: [np.median(c) for c, _ in cells(x, levels)]),
-        ("empty_cell_becomes_nan", lambda x, levels: [c.mean() for c, _ in cells(x, levels)]),
-        ("empty_cell_becomes_zero", lambda x, levels: [c.sum() / max(1, len(c)) for c, _ in cells(x, levels)]),
+        ("median_for_mean", lambda x, levels, _: [np.median(c) if len(c) else v for c, _, v in cells(x, levels)]),
+        ("median_for_mean", lambda x, levels, _: [np.median(c) for c, _, v in cells(x, levels)]),
+        ("importance_ignored", lambda x, levels, _: [c.mean() for c, _, v in cells(x, levels)]),
+        ("weighted_sum_over_the_count", lambda *all: [(c * w).mean() if len(c) else v for c, w, v in cells(*all)]),
+        ("empty_cell_becomes_nan", lambda *all: [(c * w).sum() / w.sum() for c, w, _ in cells(*all)]),
+        ("empty_cell_becomes_zero", lambda *all: [(c * w).sum() / max(1e-9, w.sum()) for c, w, _ in cells(*all)]),
         (
             "centroid_condition_skipped",
-            lambda x, levels: [(min(c) + max(c)) / 2 if len(c) else v for c, v in cells(x, levels)],
+            lambda x, levels, _: [(min(c) + max(c)) / 2 if len(c) else v for c, _, v in cells(x, levels)],
         ),
     ],
     "bits_per_weight": [
         ("metadata_not_counted", lambda count, levels, *_: (levels - 1).bit_length()),
         ("fractional_code_bits", lambda n, k, g, s, f: math.log2(k) + (-(-n // g) * s + (not f) * 32 * k) / n),
         ("fixed_levels_counted", lambda n, k, g, s, _: bits_by_integers(n, k, g, s, False)),
+        ("fixed_levels_inverted", lambda n, k, g, s, f: bits_by_integers(n, k, g, s, not f)),
+        ("codebook_not_counted", lambda n, k, g, s, _: bits_by_integers(n, k, g, s, True)),
+        ("scales_not_counted", lambda n, k, g, s, f: bits_by_integers(n, k, g, 0, f)),
+        ("incomplete_group_not_counted", lambda n, k, g, s, f: bits_by_integers(n, k, g, 0, f) + s / g),
     ],
-    "round_e4m3": [
-        ("overflow_to_nan", lambda x: minifloat.round_to(x, E4M3FN, overflow="native")),
-        ("subnormals_flushed", lambda x: np.where(np.abs(y := e4m3_of_the_package(x)) < 1 / 64, 0.0, y)),
+    "round_float": [
+        ("overflow_to_nan", lambda x, m, low, top: np.where(abs(y := grid(x, m, low)) > top, np.nan, y)),
         (
-            "exponent_without_end",
-            lambda x: np.clip(np.round(x / (s := 2.0 ** (np.frexp(x)[1] - 4))) * s, -448, 448),
+            "subnormals_flushed",
+            lambda x, m, low, top: np.where(abs(y := float_by_logarithm(x, m, low, top)) < 2.0**low, 0.0, y),
         ),
+        ("exponent_without_end", lambda x, m, low, top: np.clip(grid(x, m, -99), -top, top)),
+        ("constants_of_one_format", lambda x, m, low, top: np.clip(grid(x, 3, -6), -448, 448)),
+        ("constants_of_one_format", lambda x, m, low, top: np.clip(grid(x, m, -6), -top, top)),
+        ("truncation_for_rounding", lambda x, m, low, top: np.clip(grid(x, m, low, np.fix), -top, top)),
     ],
     "mx_scales": [
         (
@@ -253,23 +299,64 @@ SLIPS = {
         ("scale_not_a_power_of_two", lambda blocks: [abs(row).max() / 6 or 1 for row in blocks]),
         ("block_scale_rounded_down", lambda blocks: 2 ** (np.floor(np.log2(abs(blocks).max(axis=1))) - 2)),
         ("block_scale_too_wide", lambda blocks: 2 ** (np.ceil(np.log2(abs(blocks).max(axis=1))) - 2)),
+        ("exponent_for_scale", lambda blocks: np.ceil(np.log2(np.where((p := abs(blocks).max(axis=1)) > 0, p, 1) / 6))),
     ],
-    "q4_0": [
-        ("block_scale_without_sign", lambda b: ((s := abs(b).max() / 8), np.clip(np.round(b / (s or 1)), -8, 7))),
-        ("minus_eight_unused", lambda b: ((s := abs(b).max() / 7), np.round(b / (s or 1)))),
-        ("clamp_forgotten", lambda b: ((s := b[abs(b).argmax()] / -8), np.round(b / (s or 1)))),
-        ("block_scale_without_sign", lambda b: ((s := abs(b).max() / 8), np.clip(np.round(b / s), -8, 7))),
-        ("minus_eight_unused", lambda b: ((s := abs(b).max() / 7), np.round(b / s) + 8)),
+    "signed_block": [
+        ("block_scale_without_sign", lambda b, n: ((s := abs(b).max() / 2 ** (n - 1)), clip(b / (s or 1), n))),
+        ("most_negative_code_unused", lambda b, n: ((s := abs(b).max() / (2 ** (n - 1) - 1)), np.round(b / (s or 1)))),
+        ("clamp_forgotten", lambda b, n: ((s := b[abs(b).argmax()] / -(2 ** (n - 1))), np.round(b / (s or 1)))),
+        ("bits_ignored", lambda b, n: ((s := b[abs(b).argmax()] / -8), clip(b / (s or 1), 4))),
+        (
+            "stored_codes_for_signed_ones",
+            lambda b, n: ((s := block_by_ends(b, n)[0]), clip(b / (s or 1), n) + 2 ** (n - 1)),
+        ),
+        ("truncation_for_rounding", lambda b, n: ((s := block_by_ends(b, n)[0]), clip(np.fix(b / (s or 1)), n))),
     ],
-    "unpack_q4_0": [
-        ("nibbles_swapped", lambda p: [(b >> 4) - 8 for b in p.tolist()] + [b % 16 - 8 for b in p.tolist()]),
-        ("nibbles_interleaved", lambda p: [n - 8 for b in p.tolist() for n in (b % 16, b // 16)]),
-        ("offset_forgotten", lambda p: np.concatenate([p % 16, p // 16])),
+    "read_q4_0": [
+        (
+            "nibbles_swapped",
+            lambda p: (
+                half(p) * np.array([b // 16 - 8 for b in p[2:].tolist()] + [b % 16 - 8 for b in p[2:].tolist()], float)
+            ),
+        ),
+        ("nibbles_interleaved", lambda p: [half(p) * (n - 8) for b in p[2:].tolist() for n in (b % 16, b // 16)]),
+        ("offset_forgotten", lambda p: half(p) * np.concatenate([p[2:] % 16, p[2:] // 16])),
+        ("scale_forgotten", lambda p: [b % 16 - 8 for b in p[2:].tolist()] + [b // 16 - 8 for b in p[2:].tolist()]),
+        (
+            "scale_read_as_an_integer",
+            lambda p: (int(p[0]) + 256 * int(p[1])) * (np.concatenate([p[2:] % 16, p[2:] // 16]) - 8.0),
+        ),
     ],
     "compress": [("metadata_not_counted", compress_with(group_size=32, kind=np.float32))],
 }
 
 
-def cells(x, levels):
+UNNAMED = {
+    "lloyd_step": [lambda x, levels, importance: _step_in_place(x, levels, importance)],
+    "signed_block": [lambda block, bits: block_by_ends(block, bits)[1]],
+}
+
+
+def _step_in_place(x, levels, importance):
     codes = level_by_distance(x, levels)
-    return [(x[codes == code], level) for code, level in enumerate(levels)]
+    for code in np.unique(codes):
+        levels[code] = np.average(x[codes == code], weights=importance[codes == code])
+    return levels
+
+
+def cells(x, levels, importance=None):
+    codes, importance = level_by_distance(x, levels), x if importance is None else importance
+    return [(x[codes == code], importance[codes == code], level) for code, level in enumerate(levels)]
+
+
+def grid(x, mantissa_bits, lowest, rounding=np.rint):
+    step = 2.0 ** (np.maximum(np.frexp(x)[1] - 1, lowest) - mantissa_bits)
+    return rounding(x / step) * step
+
+
+def clip(codes, bits):
+    return np.clip(np.round(codes), -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+def half(stored):
+    return float(stored[:2].view(np.float16)[0])

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from fewerbits.teach.check.calibration.choosing import best_clip, laplace_clip, robust_range, two_errors
 from fewerbits.teach.check.calibration.observing import calibration_images, percentile_range, running_range
-from fewerbits.teach.check.codebooks.formats import mx_scales, q4_0, round_e4m3, unpack_q4_0
+from fewerbits.teach.check.codebooks.formats import mx_scales, read_q4_0, round_float, signed_block
 from fewerbits.teach.check.codebooks.levels import bits_per_weight, lloyd_step, nearest_level
 from fewerbits.teach.check.codebooks.storage import compress
 from fewerbits.teach.check.integers.requantizing import quantized_layer, rescale
-from fewerbits.teach.check.integers.sums import accumulate, bias_codes, convolve, correct_sums
+from fewerbits.teach.check.integers.sums import accumulate, bias_codes, convolve, correct_sums, sum_bounds
 from fewerbits.teach.check.logarithmic.curves import gradient_levels, mu_law, shift_sum
 from fewerbits.teach.check.logarithmic.powers import log_dequantize, log_quantize, nearest_power
 from fewerbits.teach.check.numbers.costs import int8_gain, model_gib
@@ -54,22 +54,23 @@ __all__ = [
     "nearest_power",
     "pack_int4",
     "percentile_range",
-    "q4_0",
     "quantize",
     "quantize_per_channel",
     "quantized_layer",
+    "read_q4_0",
     "rescale",
     "robust_range",
-    "round_e4m3",
+    "round_float",
     "running_range",
     "shift_sum",
+    "signed_block",
     "spacing",
     "store",
+    "sum_bounds",
     "symmetric_scale",
     "tasks",
     "to_bfloat16",
     "two_errors",
-    "unpack_q4_0",
 ]
 
 

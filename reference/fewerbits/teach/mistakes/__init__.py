@@ -11,7 +11,8 @@ import textwrap
 from types import ModuleType
 
 from fewerbits.teach.mistakes.calibration import choosing, observing
-from fewerbits.teach.mistakes.codebooks import formats, levels
+from fewerbits.teach.mistakes.codebooks import blocks, formats, levels
+from fewerbits.teach.mistakes.codebooks import storage as codebook_storage
 from fewerbits.teach.mistakes.integers import requantizing, sums
 from fewerbits.teach.mistakes.logarithmic import curves, powers
 from fewerbits.teach.mistakes.numbers import costs, patterns
@@ -25,7 +26,7 @@ TOPICS: dict[str, tuple[ModuleType, ...]] = {
     "uniform": (parameters, codes, tensors),
     "calibration": (observing, choosing),
     "logarithmic": (powers, curves),
-    "codebooks": (levels, formats),
+    "codebooks": (levels, codebook_storage, formats, blocks),
     "integers": (sums, requantizing),
 }
 

@@ -61,9 +61,10 @@ def _can_be_decoded(answer: tuple[Array, ...], weights: Array) -> str | None:
 def _small_enough(answer: tuple[Array, ...], weights: Array) -> str | None:
     bits = _bits_per_weight(answer, weights)
     if bits > MOST_BITS_PER_WEIGHT:
+        levels, scales = (f"{part.size} {{}} of {min(part.itemsize, 4)} bytes" for part in answer[1:])
         return (
-            f"{_layer(weights)}: {bits:.2f} bits per weight with {answer[1].size} levels and {answer[2].size} scales "
-            f"counted. At most {MOST_BITS_PER_WEIGHT} are allowed"
+            f"{_layer(weights)}: {bits:.2f} bits per weight with {levels.format('levels')} and "
+            f"{scales.format('scales')} counted. At most {MOST_BITS_PER_WEIGHT} are allowed"
         )
     return None
 

@@ -1,16 +1,13 @@
-"""Mistakes with free levels: which code, which level, and what storing them costs."""
+"""Mistakes with free levels: which code, and which level."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fewerbits.teach.mistakes.record import also, mistake
-from fewerbits.teach.mistakes.uniform.tensors import metadata_not_counted, one_scale_for_all_channels
-from fewerbits.tensor.quantiles import NF4
 
 FloatArray = NDArray[np.floating]
 Codes = NDArray[Any]
@@ -71,9 +68,58 @@ def difference_for_distance_reversed(x: FloatArray, levels: FloatArray) -> Codes
     return np.argmin(x[..., np.newaxis] - levels, axis=-1)
 
 
-def _cells(x: FloatArray, levels: FloatArray) -> list[FloatArray]:
-    codes = np.searchsorted((levels[1:] + levels[:-1]) / 2, x)
-    return [x[codes == code] for code in range(len(levels))]
+@mistake(
+    "nearest_level",
+    symptom="Codes of codebooks in ascending order are right; a float format, in the order of its codes, is garbled.",
+    cause="Midpoints between neighbours in the list, and a search among them, presume that the levels ascend.",
+    repair="Compare all distances; or sort the levels, and translate the places in the sorted list back into codes.",
+    source="common: numpy.searchsorted does not check that its list ascends",
+)
+def ascending_levels_presumed(x: FloatArray, levels: FloatArray) -> Codes:
+    return np.searchsorted((levels[1:] + levels[:-1]) / 2, x)
+
+
+@also(ascending_levels_presumed, "nearest_level")
+def places_among_the_sorted_levels(x: FloatArray, levels: FloatArray) -> Codes:
+    ascending = np.sort(levels)
+    return np.searchsorted((ascending[1:] + ascending[:-1]) / 2, x)
+
+
+def _codes(x: FloatArray, levels: FloatArray) -> Codes:
+    return np.argmin(np.abs(x[..., np.newaxis] - levels), axis=-1)
+
+
+def _cells(x: FloatArray, levels: FloatArray, importance: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
+    codes = _codes(x, levels)
+    return [(x[codes == code], importance[codes == code]) for code in range(len(levels))]
+
+
+def _mean(x: FloatArray, importance: FloatArray) -> float:
+    return float(np.sum(importance * x) / np.sum(importance))
+
+
+@mistake(
+    "lloyd_step",
+    symptom="The weighted error of the iteration rises now and then, and its end is that of plain k-means.",
+    cause="All values of a cell count the same in its level, the important ones no more than the others.",
+    repair="Take the mean weighted by the importance: Σ importance·x / Σ importance.",
+    source="common when k-means is adapted to the sensitivity of weights",
+)
+def importance_ignored(x: FloatArray, levels: FloatArray, importance: FloatArray) -> FloatArray:
+    pairs = zip(_cells(x, levels, importance), levels)
+    return np.array([cell.mean() if cell.size else level for (cell, _), level in pairs])
+
+
+@mistake(
+    "lloyd_step",
+    symptom="All levels are too large or too small by one factor, and move away in each iteration.",
+    cause="A sum weighted by the importance is divided by the number of values, which is another sum.",
+    repair="Divide by the sum of the importance in the cell.",
+    source="common with weighted means",
+)
+def weighted_sum_over_the_count(x: FloatArray, levels: FloatArray, importance: FloatArray) -> FloatArray:
+    pairs = zip(_cells(x, levels, importance), levels)
+    return np.array([(weight * cell).mean() if cell.size else level for (cell, weight), level in pairs])
 
 
 @mistake(
@@ -83,14 +129,13 @@ def _cells(x: FloatArray, levels: FloatArray) -> list[FloatArray]:
     repair="Take the mean of the values in the cell (the centroid condition).",
     source="common: the first of the two conditions is remembered, the second is not",
 )
-def centroid_condition_skipped(x: FloatArray, levels: FloatArray) -> FloatArray:
-    return np.array(
-        [(cell.min() + cell.max()) / 2 if cell.size else level for cell, level in zip(_cells(x, levels), levels)]
-    )
+def centroid_condition_skipped(x: FloatArray, levels: FloatArray, importance: FloatArray) -> FloatArray:
+    pairs = zip(_cells(x, levels, importance), levels)
+    return np.array([(cell.min() + cell.max()) / 2 if cell.size else level for (cell, _), level in pairs])
 
 
 @also(centroid_condition_skipped, "lloyd_step")
-def middle_of_the_thresholds(x: FloatArray, levels: FloatArray) -> FloatArray:
+def middle_of_the_thresholds(x: FloatArray, levels: FloatArray, importance: FloatArray) -> FloatArray:
     edges = np.concatenate([[x.min()], (levels[1:] + levels[:-1]) / 2, [x.max()]])
     return (edges[1:] + edges[:-1]) / 2
 
@@ -99,11 +144,12 @@ def middle_of_the_thresholds(x: FloatArray, levels: FloatArray) -> FloatArray:
     "lloyd_step",
     symptom="The iteration converges, to levels with a larger squared error than k-means finds.",
     cause="The median is the best level for the absolute error; for the squared error another average is.",
-    repair="Take the mean of the values in the cell.",
+    repair="Take the weighted mean of the values in the cell.",
     source="common; it is the right choice for k-medians",
 )
-def median_for_mean(x: FloatArray, levels: FloatArray) -> FloatArray:
-    return np.array([np.median(cell) if cell.size else level for cell, level in zip(_cells(x, levels), levels)])
+def median_for_mean(x: FloatArray, levels: FloatArray, importance: FloatArray) -> FloatArray:
+    pairs = zip(_cells(x, levels, importance), levels)
+    return np.array([np.median(cell) if cell.size else level for (cell, _), level in pairs])
 
 
 @mistake(
@@ -113,8 +159,9 @@ def median_for_mean(x: FloatArray, levels: FloatArray) -> FloatArray:
     repair="Let the level of an empty cell stay where it is.",
     source="common; libraries move such a level to the values with the largest error",
 )
-def empty_cell_becomes_nan(x: FloatArray, levels: FloatArray) -> FloatArray:
-    return np.array([cell.mean() if cell.size else np.nan for cell in _cells(x, levels)])
+def empty_cell_becomes_nan(x: FloatArray, levels: FloatArray, importance: FloatArray) -> FloatArray:
+    cells = _cells(x, levels, importance)
+    return np.array([_mean(cell, weight) if cell.size else np.nan for cell, weight in cells])
 
 
 @mistake(
@@ -124,75 +171,13 @@ def empty_cell_becomes_nan(x: FloatArray, levels: FloatArray) -> FloatArray:
     repair="Let the level of an empty cell stay where it is.",
     source="common: sums divided by max(count, 1)",
 )
-def empty_cell_becomes_zero(x: FloatArray, levels: FloatArray) -> FloatArray:
-    return np.array([cell.sum() / max(cell.size, 1) for cell in _cells(x, levels)])
+def empty_cell_becomes_zero(x: FloatArray, levels: FloatArray, importance: FloatArray) -> FloatArray:
+    cells = _cells(x, levels, importance)
+    return np.array([_mean(cell, weight) if cell.size else 0.0 for cell, weight in cells])
 
 
 @also(levels_as_thresholds, "lloyd_step")
-def levels_as_thresholds_in_lloyds_step(x: FloatArray, levels: FloatArray) -> FloatArray:
+def levels_as_thresholds_in_lloyds_step(x: FloatArray, levels: FloatArray, importance: FloatArray) -> FloatArray:
     codes = levels_as_thresholds(x, levels)
-    means = [x[codes == code].mean() if (codes == code).any() else level for code, level in enumerate(levels)]
-    return np.array(means)
-
-
-@also(metadata_not_counted, "bits_per_weight")
-def codes_alone(count: int, levels: int, group_size: int, scale_bits: int, fixed_levels: bool) -> float:
-    return math.ceil(math.log2(levels))
-
-
-@also(metadata_not_counted, "bits_per_weight")
-def scales_not_counted(count: int, levels: int, group_size: int, scale_bits: int, fixed_levels: bool) -> float:
-    return math.ceil(math.log2(levels)) + (0 if fixed_levels else 32 * levels / count)
-
-
-@also(metadata_not_counted, "bits_per_weight")
-def codebook_not_counted(count: int, levels: int, group_size: int, scale_bits: int, fixed_levels: bool) -> float:
-    return math.ceil(math.log2(levels)) + scale_bits * math.ceil(count / group_size) / count
-
-
-@mistake(
-    "bits_per_weight",
-    symptom="A codebook of 12 levels is said to take 3.58 bits, and the file is larger.",
-    cause="Codes of a fixed length are whole numbers of bits; the logarithm of the number of levels is not.",
-    repair="Round log₂ of the number of levels up.",
-    source="common; the entropy of the codes is another thing",
-)
-def fractional_code_bits(count: int, levels: int, group_size: int, scale_bits: int, fixed_levels: bool) -> float:
-    metadata = scale_bits * math.ceil(count / group_size) + (0 if fixed_levels else 32 * levels)
-    return math.log2(levels) + metadata / count
-
-
-@mistake(
-    "bits_per_weight",
-    symptom="Formats such as NF4 come out larger than they are, above all on small layers.",
-    cause="Levels that the format itself fixes are known to every reader; they are not stored with the tensor.",
-    repair="Count a codebook only where it belongs to the tensor.",
-    source="common in first implementations",
-)
-def fixed_levels_counted(count: int, levels: int, group_size: int, scale_bits: int, fixed_levels: bool) -> float:
-    metadata = scale_bits * math.ceil(count / group_size) + 32 * levels
-    return math.ceil(math.log2(levels)) + metadata / count
-
-
-def _compressed(weights: FloatArray, group_size: int, kind: Any) -> tuple[Codes, FloatArray, FloatArray]:
-    blocks = weights.reshape(-1, group_size)
-    scale = np.abs(blocks).max(axis=1, keepdims=True).astype(kind)
-    levels = NF4.astype(np.float16)
-    thresholds = (levels[1:].astype(np.float32) + levels[:-1]) / 2
-    return np.searchsorted(thresholds, blocks / scale), levels, scale
-
-
-@also(metadata_not_counted, "compress")
-def scales_that_cost_a_bit(weights: FloatArray) -> tuple[Codes, FloatArray, FloatArray]:
-    return _compressed(weights, 32, np.float32)
-
-
-@also(one_scale_for_all_channels, "compress")
-def one_scale_for_the_layer(weights: FloatArray) -> tuple[Codes, FloatArray, FloatArray]:
-    return _compressed(weights, weights.size, np.float32)
-
-
-@also(levels_as_thresholds, "compress")
-def levels_as_thresholds_in_a_layer(weights: FloatArray) -> tuple[Codes, FloatArray, FloatArray]:
-    _, levels, scale = _compressed(weights, 48, np.float16)
-    return levels_as_thresholds(weights.reshape(-1, 48) / scale, levels), levels, scale
+    cells = [(x[codes == code], importance[codes == code]) for code in range(len(levels))]
+    return np.array([_mean(*cell) if cell[0].size else level for cell, level in zip(cells, levels)])
