@@ -100,7 +100,7 @@ def _parts(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
 def _rounder(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
     if array.dtype.kind == "f" and array.size <= 8:
         for decimals in range(3):
-            rounded = np.round(array, decimals)
+            rounded = np.round(array, decimals) + 0.0  # no −0
             if not np.array_equal(rounded, array):
                 yield rounded
             else:
@@ -143,6 +143,8 @@ def imitates(
 ) -> bool:
     """Whether the mistake leads to the same outcome for these arguments, or to the same value at one position."""
     theirs = run(mistake.wrong, arguments, task.seconds)
+    if outcome.changed != theirs.changed:
+        return False
     if outcome.kind != "answer" or theirs.kind != "answer":
         return outcome.kind == theirs.kind and type(outcome.error) is type(theirs.error)
     try:

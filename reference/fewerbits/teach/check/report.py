@@ -240,7 +240,7 @@ def _show(value: Any, digits: int = DIGITS) -> str:
         return " ".join(text.split())
     if isinstance(value, (float, np.floating, np.ndarray)):
         return f"{float(value):.{digits}g}"
-    return repr(value)
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def _print(text: str) -> None:
