@@ -160,7 +160,7 @@ assert right["2 bits"] < right["8 bits"] - 20
 # | lesson | at its end you can |
 # |---|---|
 # | **00 start** | run the environment check, read the map, quantize an image and a layer |
-# | 01 numbers *(not written yet)* | say what float32, bfloat16, float16 and int8 store; predict size, traffic, energy |
+# | [01 numbers](01_numbers.ipynb) | say what float32, bfloat16, float16 and int8 store; predict size, traffic, energy |
 # | [02 uniform](02_uniform.ipynb) | derive scale, zero point and ranges; bound the error; measure 6.02 dB per bit |
 # | [03 calibration](03_calibration.ipynb) | choose a range: min-max, percentile, MSE, entropy, analytic; outliers |
 # | [04 logarithmic](04_logarithmic.ipynb) | quantize in the log domain, with a sign and a true zero |

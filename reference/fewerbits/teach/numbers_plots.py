@@ -16,7 +16,7 @@ from fewerbits.tensor.float_formats import FloatFormat
 # Sign, exponent, fraction: light enough to read black digits on them.
 SIGN, EXPONENT, FRACTION = "#DDDDDD", ORANGE, "#9AD0F0"
 # Layers closer than this on the roofline share one label (in powers of ten).
-CLOSE = 0.09
+CLOSE = 0.07
 
 
 def ticks(values: Mapping[str, ArrayLike], low: float, high: float, title: str) -> Figure:
@@ -27,7 +27,8 @@ def ticks(values: Mapping[str, ArrayLike], low: float, high: float, title: str) 
         axes.vlines(inside, -row - 0.32, -row + 0.32, color=color, linewidth=1)
         axes.annotate(f"{len(inside)} values", (1.01, -row), xycoords=("axes fraction", "data"), va="center")
     axes.set_yticks([-row for row in range(len(values))], list(values))
-    axes.set(title=title, xlabel="value", xlim=(low, high), ylim=(0.5 - len(values), 0.5))
+    margin = 0.01 * (high - low)
+    axes.set(title=title, xlabel="value", xlim=(low - margin, high + margin), ylim=(0.5 - len(values), 0.5))
     axes.grid(visible=False)
     return figure
 
@@ -77,11 +78,12 @@ def _read(pattern: int, exponent_bits: int) -> tuple[str, NDArray[np.float64], l
     codes = np.arange(256)
     if exponent_bits == 0:
         values = np.where(codes < 128, codes, codes - 256).astype(np.float64)
-        return "int8", values, [
+        lines = [
             f"the first bit counts −128: {-128 * (pattern >> 7)}",
             f"the others count 64 … 1: +{pattern & 127}",
             f"value {values[pattern]:.0f}",
-        ]  # fmt: skip
+        ]
+        return "int8", values, [line.replace("-", "−") for line in lines]
     fraction_bits = 7 - exponent_bits
     bias = 2 ** (exponent_bits - 1) - 1
     specials = {4: "one_nan", 5: "ieee"}.get(exponent_bits, "none")
@@ -97,7 +99,7 @@ def _read(pattern: int, exponent_bits: int) -> tuple[str, NDArray[np.float64], l
     ]
     if not np.isfinite(values[pattern]):
         lines[1:] = ["exponent and fraction together are", "set apart: infinity, or not a number"]
-    elif not one:
+    elif not one and fraction:
         lines[2] += " (subnormal)"
     return name, values, [line.replace("-", "−") for line in lines]
 
@@ -120,7 +122,7 @@ def roofline(ceilings: Ceilings, costs: Mapping[str, Cost], batch: int, title: s
 
     Layers without multiplications have no place on it.
     """
-    figure, axes = new_figure(4.4)
+    figure, axes = new_figure(4.8)
     layers = {name: cost for name, cost in costs.items() if cost.macs}
     kinds = {"float32": (4, ceilings.float32), "int8": (1, ceilings.int8)}
     intensities = {
@@ -138,9 +140,9 @@ def roofline(ceilings: Ceilings, costs: Mapping[str, Cost], batch: int, title: s
         _label(axes, list(layers), at, heights, above=kind == "int8")
     axes.set(title=title, xscale="log", yscale="log", xlim=(x[0], x[-1]))
     low, high = axes.get_ylim()
-    axes.set_ylim(low, high * 5)
+    axes.set_ylim(low / 2, high * 6)
     axes.set(xlabel="MACs per byte moved (logarithmic)", ylabel="GMAC/s (logarithmic)")
-    axes.legend(loc="lower right")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
