@@ -205,13 +205,13 @@ class Graph:
         return (node for node in self.nodes if node.op_type in types)
 
 
-def quantized_graph(model: onnx.ModelProto, folder: Path, name: str) -> Graph:
+def quantized_graph(model: onnx.ModelProto, folder: Path) -> Graph:
     """The graph of a model; UnreadableModelError when it has no node or nothing in it is quantized."""
     if not model.graph.node:
-        raise UnreadableModelError(f"{name}: no ONNX model: it holds no operators")
+        raise UnreadableModelError("no ONNX model: it holds no operators")
     known = {*READS, *WRITES, *OTHER_QUANTIZED}
     if not any(node.op_type in known for node in model.graph.node):
-        raise UnreadableModelError(f"{name}: a float model: no operator in it quantizes, there is nothing to diagnose")
+        raise UnreadableModelError("a float model: no operator in it quantizes, there is nothing to diagnose")
     return Graph(model, folder)
 
 
@@ -221,9 +221,11 @@ def input_of(node: NodeProto, position: int) -> str:
 
 
 def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
+    """The value of an attribute; the default where it is absent, or not of the default's type."""
     for found in node.attribute:
         if found.name == name:
-            return helper.get_attribute_value(found)
+            value = helper.get_attribute_value(found)
+            return value if default is None or isinstance(value, type(default)) else default
     return default
 
 

@@ -74,5 +74,14 @@ def array(tensor: TensorProto, folder: Path) -> NDArray[Any]:
         raise UnreadableModelError(f"tensor {tensor.name!r}{beside} cannot be read: {_one_line(error)}") from None
 
 
+def invalid(model: onnx.ModelProto) -> str:
+    """Why ONNX's own checker refuses a model, in one line; "" for a valid one."""
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:
+        return _one_line(error)
+    return ""
+
+
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__

@@ -9,7 +9,7 @@ import onnx
 from fewerbits.diagnose import flow, parameters, saturation, weights
 from fewerbits.diagnose.finding import Finding
 from fewerbits.diagnose.graph import quantized_graph
-from fewerbits.diagnose.loading import UnreadableModelError, load
+from fewerbits.diagnose.loading import UnreadableModelError, invalid, load
 
 CPUS = ("any", "no-vnni")
 
@@ -28,11 +28,15 @@ def diagnose_model(source: str | Path | onnx.ModelProto, *, cpu: str = "any") ->
         raise ValueError(f"cpu={cpu!r} is not known: accepted are {', '.join(map(repr, CPUS))}")
     model, folder = load(source)
     name = "the model" if isinstance(source, onnx.ModelProto) else str(source)
-    graph = quantized_graph(model, folder, name)
     rules = [*parameters.RULES, *weights.RULES, *flow.RULES]
     if cpu == "no-vnni":
         rules.append(saturation.saturation)
     try:
+        graph = quantized_graph(model, folder)
         return [finding for rule in rules for finding in rule(graph)]
     except UnreadableModelError as error:
         raise UnreadableModelError(f"{name}: {error}") from None
+    except Exception as error:
+        if why := invalid(model):
+            raise UnreadableModelError(f"{name}: this is not valid ONNX: {why}") from error
+        raise

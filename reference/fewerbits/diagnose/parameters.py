@@ -138,7 +138,7 @@ def codes_read_with_other_parameters(graph: Graph) -> Iterator[Finding]:
             writer = graph.written.get(read.value)
             if writer is None or writer.parameters.same_as(read.parameters):
                 continue
-            if not (writer.parameters.usable and read.parameters.usable) or not _same_type(writer, read):
+            if not _comparable(writer, read):
                 continue
             yield Finding(
                 "codes_read_with_other_parameters",
@@ -149,12 +149,11 @@ def codes_read_with_other_parameters(graph: Graph) -> Iterator[Finding]:
             )
 
 
-def _same_type(first: Codes, second: Codes) -> bool:
-    """Whether two zero points have one type; another rule speaks of those that do not."""
-    types = {
-        None if zero is None else zero.dtype for zero in (first.parameters.zero_point, second.parameters.zero_point)
-    }
-    return len(types) == 1
+def _comparable(first: Codes, second: Codes) -> bool:
+    """Whether both have positive scales and zero points of one type; other rules speak of those that do not."""
+    zero_points = first.parameters.zero_point, second.parameters.zero_point
+    types = {None if zero is None else zero.dtype for zero in zero_points}
+    return first.parameters.usable and second.parameters.usable and len(types) == 1
 
 
 def codes_of_different_scales(graph: Graph) -> Iterator[Finding]:
@@ -185,11 +184,9 @@ def quantized_twice(graph: Graph) -> Iterator[Finding]:
         first, second = graph.written.get(codes), graph.writes(node)
         if first is None or second is None or len(graph.consumers[codes]) != 1 or codes in graph.outputs:
             continue
-        if (
-            not _same_type(first, second)
-            or first.parameters.same_as(second.parameters)
-            or _feeds_a_mixer(graph, second.value)
-        ):
+        if not _comparable(first, second) or first.parameters.same_as(second.parameters):
+            continue
+        if _feeds_a_mixer(graph, second.value):
             continue
         yield Finding(
             "quantized_twice",

@@ -1,0 +1,276 @@
+"""Planted faults are named, each alone; correct models, ours and ONNX Runtime's, raise no alarm."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import onnx
+import pytest
+from fewerbits import data
+from fewerbits.deploy import export
+from fewerbits.diagnose import Finding, UnreadableModelError, diagnose_model
+from fewerbits.network.quantized import calibrate, quantize_network
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.diagnose import model_faults
+from tests.diagnose.model_faults import FAULTS, Fault, copy_of, get, node, tiny, trained
+
+OPTIONS = [
+    {},
+    {"per_channel": False},
+    {"signed_weights": False},
+    {"signed_activations": True},
+    {"signed_weights": False, "per_channel": False, "weight_bits": 7},
+    {"weight_bits": 7, "signed_activations": True},
+    {"weight_bits": 4},
+    {"weight_bits": 2, "activation_bits": 6},
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.what)
+def test_a_planted_fault_is_named_and_nothing_else(fault: Fault) -> None:
+    found = diagnose_model(fault.model(), cpu=fault.cpu)
+    assert {finding.name for finding in found} == {fault.finding}
+    assert all(fault.where in finding.where for finding in found)
+    assert all(finding.evidence and finding.repair for finding in found)
+
+
+@pytest.mark.parametrize("build", {fault.correct: fault.correct.__name__ for fault in FAULTS})
+def test_nothing_is_found_before_the_fault_is_planted(build) -> None:
+    assert diagnose_model(build()) == []
+
+
+def test_a_fault_is_one_finding_where_it_was_planted() -> None:
+    counts = {fault.what: len(diagnose_model(fault.model(), cpu=fault.cpu)) for fault in FAULTS}
+    assert {what: count for what, count in counts.items() if count != 1} == {}
+
+
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("network", ["tiny", pytest.param("vgg32", marks=pytest.mark.slow)])
+def test_models_of_our_export_are_found_correct(network: str, options: dict, form: str) -> None:
+    assert diagnose_model(model_faults.correct(network, form, **options)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["residual", "depthwise"])
+def test_models_with_random_weights_are_found_correct(network: str) -> None:
+    folded = trained(network)
+    images = data.to_float(data.load_fashion_mnist("test").images[:10])
+    seen = calibrate(folded, images, title="")
+    for options in OPTIONS:
+        quantized = quantize_network(folded, seen, **options)
+        for build in (export.qdq_model, export.qoperator_model):
+            assert diagnose_model(build(quantized, expose_codes=True)) == [], (options, build)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["tiny", "residual", "depthwise"])
+def test_models_of_quantize_static_are_found_correct(network: str, tmp_path) -> None:
+    """ONNX Runtime's own quantizer: both forms, per tensor and channel, with and without reduce_range, three types."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Images(CalibrationDataReader):
+        def __init__(self) -> None:
+            images = data.to_float(data.load_fashion_mnist("test").images[:6])
+            self.left = iter([{"image": image[np.newaxis]} for image in images])
+
+        def get_next(self):
+            return next(self.left, None)
+
+    source, target = tmp_path / "float.onnx", tmp_path / "int8.onnx"
+    onnx.save(export.float_model(trained(network)), source)
+    unsigned, signed = QuantType.QUInt8, QuantType.QInt8
+    for form, per_channel, reduce_range, (activations, weights) in itertools.product(
+        (QuantFormat.QDQ, QuantFormat.QOperator),
+        (False, True),
+        (False, True),
+        ((unsigned, signed), (signed, signed), (unsigned, unsigned)),
+    ):
+        quantize_static(
+            source, target, Images(), form, per_channel=per_channel, reduce_range=reduce_range,
+            activation_type=activations, weight_type=weights,
+        )  # fmt: skip
+        assert diagnose_model(target) == [], (form, per_channel, reduce_range, activations, weights)
+
+
+def test_seven_bits_are_no_risk_and_eight_are() -> None:
+    assert diagnose_model(model_faults.tiny_7_bits(), cpu="no-vnni") == []
+    risks = diagnose_model(tiny(), cpu="no-vnni")
+    assert [risk.where for risk in risks] == ["conv1_sum_Conv", "conv2_sum_Conv", "conv3_sum_Conv", "logits_Gemm"]
+    assert {risk.level for risk in risks} == {"risk"}
+
+
+def test_the_worst_pair_is_that_of_the_weights() -> None:
+    """[255, 255]·[127, 127] = 64,770, the two neighbours that were planted."""
+    fault = next(fault for fault in FAULTS if fault.finding == "saturates_without_vnni")
+    (risk,) = diagnose_model(fault.model(), cpu="no-vnni")
+    assert "1 of 2,304 pairs" in risk.evidence  # 32 outputs of 16·3·3/2 pairs
+    assert "127 and 127 in output channel 3" in risk.evidence
+    assert "±64,770" in risk.evidence
+
+
+def test_a_risk_follows_the_engine_model() -> None:
+    """The layers reported are those whose integers differ when the saturating CPU is simulated with extreme codes."""
+    from fewerbits.network.saturating import pairs_at_risk
+
+    weights = get(tiny(), "conv2_weight_codes")
+    columns = weights.transpose(2, 3, 1, 0).reshape(-1, 32)
+    (risk,) = [r for r in diagnose_model(tiny(), cpu="no-vnni") if r.where.startswith("conv2")]
+    assert risk.evidence.startswith(f"{pairs_at_risk(columns).sum():,} of ")
+
+
+def test_uint8_weights_are_no_risk() -> None:
+    assert diagnose_model(model_faults.correct("tiny", "QDQ", signed_weights=False), cpu="no-vnni") == []
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.finding == "wrong_axis"], ids=lambda f: f.what)
+def test_evidence_names_both_axes_or_both_counts(fault: Fault) -> None:
+    (finding,) = diagnose_model(fault.model())
+    assert "axis" in finding.evidence or "16 scales for 32 output channels" in finding.evidence
+
+
+def with_constant_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model with every initializer as a Constant node, one behind an Identity."""
+    changed = copy_of(model)
+    nodes = [helper.make_node("Constant", [], [each.name], value=each) for each in changed.graph.initializer]
+    behind = nodes[0].output[0]
+    nodes[0].output[0] = "behind"
+    nodes.insert(1, helper.make_node("Identity", ["behind"], [behind]))
+    del changed.graph.initializer[:]
+    for each in reversed(nodes):
+        changed.graph.node.insert(0, each)
+    onnx.checker.check_model(changed)
+    return changed
+
+
+@pytest.mark.parametrize(
+    "fault", [each for each in FAULTS if each.correct in (tiny, model_faults.tiny_qoperator)], ids=lambda f: f.what
+)
+def test_constants_may_be_nodes(fault: Fault) -> None:
+    plain = diagnose_model(fault.model(), cpu=fault.cpu)
+    changed = fault.model()
+    nodes = [helper.make_node("Constant", [], [each.name], value=each) for each in changed.graph.initializer]
+    del changed.graph.initializer[:]
+    for each in nodes:
+        changed.graph.node.insert(0, each)
+    assert diagnose_model(changed, cpu=fault.cpu) == plain
+
+
+def test_constant_nodes_raise_no_alarm() -> None:
+    assert diagnose_model(with_constant_nodes(tiny())) == []
+
+
+@pytest.mark.parametrize("opset", [10, 13, 17, 19, 21, 23, 25])
+def test_every_opset_is_read(opset: int) -> None:
+    """Opset 10 knows no axis: one scale per tensor."""
+    model = copy_of(model_faults.tiny_per_tensor())
+    model.opset_import[0].version = opset
+    if opset < 13:
+        for each in model.graph.node:
+            assert not [a for a in each.attribute if a.name == "axis"]
+    assert diagnose_model(model) == []
+    model_faults.dead(model)
+    assert [finding.name for finding in diagnose_model(model)] == ["dead_channels"]
+
+
+def test_the_axis_is_1_where_none_is_given() -> None:
+    model = copy_of(model_faults.vgg32())
+    del node(model, "conv2_weight_DequantizeLinear").attribute[:]
+    assert [finding.name for finding in diagnose_model(model)] == ["wrong_axis"]
+
+
+def test_microsofts_own_operators_are_read_too() -> None:
+    model = model_faults.residual_qoperator()
+    assert {each.domain for each in model.graph.node} == {"", "com.microsoft"}
+    assert diagnose_model(model) == []
+
+
+def test_nodes_without_names_are_described() -> None:
+    model = model_faults.Fault("", "", "", tiny, model_faults.bias_of_its_own).model()
+    for each in model.graph.node:
+        each.name = ""
+    (finding,) = diagnose_model(model)
+    assert finding.where == "Conv of conv2_sum"
+
+
+def test_weights_stored_in_the_file_beside_are_read(tmp_path) -> None:
+    onnx.save(copy_of(tiny()), tmp_path / "m.onnx", save_as_external_data=True, location="m.data", size_threshold=0)
+    assert diagnose_model(tmp_path / "m.onnx") == []
+    (tmp_path / "m.data").unlink()
+    with pytest.raises(UnreadableModelError, match=r"m\.onnx: tensor '\w+' \(external data, location m\.data\)"):
+        diagnose_model(tmp_path / "m.onnx")
+
+
+def test_a_model_in_memory_is_not_changed() -> None:
+    model = copy_of(tiny())
+    diagnose_model(model, cpu="no-vnni")
+    assert model == tiny()
+
+
+def test_weights_moved_by_a_transpose_keep_their_axis() -> None:
+    """MatMul with weights stored (N, K), transposed after DequantizeLinear: one scale per output, axis 0."""
+    model = copy_of(model_faults.matrix_product())
+    node(model, "weights").attribute[0].i = 0
+    node(model, "weights").output[0] = "w_transposed"
+    position = list(model.graph.node).index(node(model, "layer"))
+    model.graph.node.insert(position, helper.make_node("Transpose", ["w_transposed"], ["w"], perm=[1, 0]))
+    assert diagnose_model(model) == []
+    node(model, "weights").attribute[0].i = 1
+    assert [finding.name for finding in diagnose_model(model)] == ["wrong_axis"]
+
+
+def test_scales_made_larger_for_a_large_bias_are_no_fault() -> None:
+    """ONNX Runtime enlarges the weight scale of a channel whose bias would not fit in int32."""
+    model = model_faults.Fault("", "", "", tiny, lambda m: model_faults.weights_at(m, model_faults.ONE_CHANNEL)).model()
+    assert [finding.name for finding in diagnose_model(model)] == ["unused_codes"]
+    model_faults.change(model, "conv2_bias_codes", lambda codes: np.where(np.arange(32) == 7, 2**30, codes))
+    assert diagnose_model(model) == []
+
+
+def test_blocks_of_weights_are_no_wrong_axis() -> None:
+    """Blocked quantization (opset 21) follows the axis that is summed over."""
+    rng = np.random.default_rng(9)
+    tensors = [
+        numpy_helper.from_array(rng.integers(-127, 128, (64, 8)).astype(np.int8), "codes"),
+        numpy_helper.from_array(rng.uniform(0.01, 0.02, (2, 8)).astype(np.float32), "s_w"),
+    ]
+    nodes = [
+        helper.make_node("DequantizeLinear", ["codes", "s_w"], ["w"], axis=0, block_size=32),
+        helper.make_node("MatMul", ["x", "w"], ["y"]),
+    ]
+    infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["n", k]) for n, k in (("x", 64), ("y", 8))]
+    graph = helper.make_graph(nodes, "blocks", infos[:1], infos[1:], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    onnx.checker.check_model(model, full_check=True)
+    assert diagnose_model(model) == []
+
+
+def test_requantizing_for_a_concatenation_is_no_fault() -> None:
+    """Two branches brought to one scale so that their codes can stand side by side (TensorFlow Lite's way)."""
+    model = model_faults.Fault(
+        "", "", "", model_faults.concatenated, lambda m: model_faults.put(m, "t", np.float32(0.05))
+    ).model()
+    position = list(model.graph.node).index(node(model, "concat"))
+    for made in (
+        helper.make_node("QuantizeLinear", ["b_real", "s", "z"], ["q_b_again"], "again"),
+        helper.make_node("DequantizeLinear", ["q_b", "t", "z"], ["b_real"], "read_b"),
+    ):
+        model.graph.node.insert(position, made)
+    node(model, "concat").input[1] = "q_b_again"
+    assert diagnose_model(model) == []
+
+
+def test_the_table_shows_every_fault(capsys) -> None:
+    model_faults.print_table()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(FAULTS) + 2
+    assert all("✓" in line and line.endswith("–") for line in lines[1:-1])
+    assert lines[-1].endswith(": 0 findings")
+
+
+def test_a_finding_is_a_record() -> None:
+    (finding,) = diagnose_model(model_faults.Fault("", "", "", tiny, model_faults.axis_one).model())
+    assert isinstance(finding, Finding)
+    assert set(finding.as_dict()) == {"name", "where", "evidence", "repair", "level"}
