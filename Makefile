@@ -8,7 +8,7 @@ export OPENBLAS_NUM_THREADS = 1
 export JUPYTER_PLATFORM_DIRS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test quick notebooks verify bench capstone browser mutants lint clean ready ready-test ready-browser
+.PHONY: help lab test quick notebooks verify confusion bench capstone browser mutants lint clean ready ready-test ready-browser
 
 help: ## list what make can do
 	@echo "Fewer Bits: a course on neural-network quantization. Start with:  make lab"
@@ -31,6 +31,9 @@ notebooks: ready-test ## build the lessons and exercises whose source changed
 
 verify: ready-test ## print the matrix: function × oracle × cases × mismatches
 	@$(RUN) -m tests.oracles $(ARGS)
+
+confusion: ready-test ## print what the diagnosis finds: mistake × finding, and correct quantizations
+	@$(RUN) -m tests.diagnose.confusion $(ARGS)
 
 bench: ready-test ## print speed and memory as paired ratios
 	@$(RUN) -m tests.bench $(ARGS)

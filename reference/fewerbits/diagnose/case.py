@@ -156,8 +156,8 @@ def read(
             valid.boolean(flag, name)
     axis = None if axis is None else valid.axis_of(axis, x.ndim)
     scales = valid.real_array(scale, "scale", finite=False)
-    kinds = [kind for kind in (x.dtype, scales.dtype) if kind != np.float64]
-    eps = max([np.finfo(kind).eps for kind in (*kinds, np.float32)])
+    half = np.float16 in (x.dtype, scales.dtype)
+    eps = np.finfo(np.float16 if half else np.float32).eps
     back = None
     if dequantized is not None:
         back = valid.real_array(dequantized, "dequantized", finite=False)

@@ -116,8 +116,8 @@ def _wrong_sums(x: NDArray, w: NDArray, z_x: int, z_w: int, exact: NDArray) -> I
         yield "accumulator_saturated", np.clip(exact, np.iinfo(narrow).min, np.iinfo(narrow).max)
     yield "cross_term_of_wrong_sign", raw - x_sums - w_sums - x.shape[1] * z_x * z_w
     yield "cross_term_of_wrong_sign", raw + x_sums + w_sums + x.shape[1] * z_x * z_w
-    yield "constant_cross_term_forgotten", raw - x_sums - w_sums
-    yield "constant_cross_term_forgotten", raw - x_sums - w_sums + z_x * z_w
+    for times in (0, 1, len(x)):  # left out, counted once, or once per row instead of once per product
+        yield "constant_cross_term_forgotten", raw - x_sums - w_sums + times * z_x * z_w
     yield "zero_points_exchanged", _product(x, w, z_w, z_x)
     if x.dtype == np.uint8 and w.dtype == np.int8:
         pairs = saturating_matmul(x, w.T).astype(np.int64)

@@ -48,8 +48,8 @@ def diagnose(
     Raises ValueError/TypeError for arguments that cannot be read: shapes that do not fit, types that are not numbers.
     NaN, infinity and zero scales are findings.
 
-    >>> [found.name for found in diagnose([-1.0, 0.4, 1.0], [-100, 40, 100], 0.01, bits=4)]
-    ['clamp_forgotten', 'scale_of_another_distribution']
+    >>> [found.name for found in diagnose([-1.0, 0.4, 1.0], [-127, 50, 127], 1 / 127)]
+    ['truncation_for_rounding']
     """
     integers, found = _integer_codes(codes, values, scale, zero_point)
     if integers is None:
@@ -74,6 +74,8 @@ def _first_causes(wrong: list[Finding], unfit: list[Finding]) -> list[Finding]:
         unfit = [item for item in unfit if item.name != "scale_of_another_distribution"]
     if {item.name for item in wrong} & {"scales_along_the_last_axis", "wrong_axis"}:
         unfit = [item for item in unfit if item.name not in ("scale_of_another_distribution", "wrong_axis")]
+    if {item.name for item in wrong} & {"zero_point_minus_one", "zero_point_of_wrong_sign", "zero_point_forgotten"}:
+        unfit = [item for item in unfit if item.where != "zero_point"]
     if {item.name for item in wrong} & {"codes_of_another_scale", "codes_of_the_other_signedness"}:
         unfit = []
     return wrong + unfit
