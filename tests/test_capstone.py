@@ -1,4 +1,4 @@
-"""The main job runs end to end on the smallest shipped network, and its report says what was found."""
+"""The main job runs end to end on the smallest shipped network, and its table, record and figure say what was found."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import json
 
 import onnx
 import pytest
-from fewerbits import capstone
+from fewerbits.capstone import __main__ as capstone
+from fewerbits.deploy import optional_engines
 
 
 @pytest.mark.slow
 def test_the_report_holds_accuracy_bytes_integers_and_ratios(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr("sys.argv", ["capstone", "tiny", "--output", str(tmp_path)])
+    # Compiling takes half a minute; tests/deploy has its own test of it.
+    missing = {**optional_engines.missing(), "torchao": "left out"}
+    monkeypatch.setattr(optional_engines, "missing", lambda: missing)
     capstone.main()
     printed = capsys.readouterr().out
     assert "tiny: accuracy on 10,000 test images" in printed
-    (network,) = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))["networks"]
+    record = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert record["not installed"]["torchao"] == "left out"
+    (network,) = record["networks"]
     assert abs(network["accuracies"]["int8 executed"]["value"] - network["accuracies"]["float32"]["value"]) <= 0.003
     assert network["integers_different"] == 0
     assert network["integers_compared"] > 1_000_000
@@ -23,8 +29,21 @@ def test_the_report_holds_accuracy_bytes_integers_and_ratios(tmp_path, monkeypat
         path = tmp_path / f"tiny_{kind}.onnx"
         assert path.stat().st_size == size
         onnx.checker.check_model(onnx.load(path))
-    assert {(timing["against"], timing["batch"]) for timing in network["timings"]} == {
-        (name, batch)
-        for name in ("torch eager", "torch folded channels_last", "ONNX Runtime float32")
-        for batch in (1, 64)
+    int8 = {
+        (timing["baseline"], timing["batch"], timing["threads"])
+        for timing in network["timings"]
+        if timing["candidate"] == "ONNX Runtime int8"
     }
+    both = {(name, batch, threads) for name in ("torch eager float32", "ONNX Runtime float32")
+            for batch in (1, 64) for threads in (1, 2)}  # fmt: skip
+    assert int8 == both | {("torch folded channels_last", batch, 1) for batch in (1, 64)}
+    candidates = {timing["candidate"] for timing in network["timings"]}
+    assert ("OpenVINO int8" in candidates) is ("openvino" not in record["not installed"])
+    assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_unknown_network_is_refused_by_name(monkeypatch, capsys) -> None:
+    monkeypatch.setattr("sys.argv", ["capstone", "vgg99"])
+    with pytest.raises(SystemExit):
+        capstone.main()
+    assert "'vgg99' is not shipped: accepted are vgg32" in capsys.readouterr().err

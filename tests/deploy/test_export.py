@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
+import torch
 from fewerbits.deploy import engines, export
 from fewerbits.network import integer_network
 from fewerbits.network.architecture import ARCHITECTURES
@@ -89,6 +90,31 @@ def test_the_engine_runs_integer_kernels_between_the_codes(quantized_vgg32, tmp_
     assert operators.count("QLinearConv") == 6
     assert "Conv" not in operators
     assert "Gemm" not in operators
+
+
+def test_a_first_layer_left_in_float_is_computed_in_float_and_the_next_ones_in_integers(
+    quantized_vgg32, test_images
+) -> None:
+    model = export.qdq_model(quantized_vgg32, expose_codes=True, float_first_layer=True)
+    images = test_images[:20]
+    theirs = engines.OnnxRuntime(model).outputs(images)
+
+    folded = quantized_vgg32.folded
+    real = np.maximum(
+        torch.nn.functional.conv2d(
+            torch.from_numpy(images.astype(np.float64)),
+            torch.from_numpy(folded.weights["conv1"].astype(np.float64)),
+            torch.from_numpy(folded.biases["conv1"].astype(np.float64)),
+            padding=1,
+        ).numpy(),
+        0,
+    )
+    scale = float(quantized_vgg32.activations["conv1"].scale)
+    differ = np.abs(theirs["conv1_codes"].astype(int) - np.clip(np.rint(real / scale), 0, 255))
+    assert differ.max() <= 1  # a float32 sum on the other side of a tie
+    assert (differ > 0).mean() < 1e-4
+    conv2 = integer_network.run_layer(quantized_vgg32, folded.layer("conv2"), [theirs["conv1_codes"]])
+    assert np.array_equal(conv2, theirs["conv2_codes"])
 
 
 def test_executed_answers_are_the_simulated_ones(quantized_vgg32, test_images) -> None:

@@ -72,28 +72,30 @@ def float_model(network: FoldedNetwork) -> onnx.ModelProto:
     """The folded float network as ONNX, input "image" (N, 1, 28, 28) float32, output "logits" (N, 10) float32."""
     graph = _Graph()
     for layer in network.layers:
-        parameters = []
-        if layer.has_weights:
-            parameters = [
-                graph.constant(f"{layer.name}_weight", network.weights[layer.name]),
-                graph.constant(f"{layer.name}_bias", network.biases[layer.name]),
-            ]
+        parameters = _float_weights(graph, layer.name, network) if layer.has_weights else []
         _operator(graph, layer, [*layer.inputs, *parameters], layer.name)
     return graph.model(network.name, network.output, [])
 
 
-def qdq_model(network: QuantizedNetwork, expose_codes: bool = False) -> onnx.ModelProto:
+def qdq_model(
+    network: QuantizedNetwork, expose_codes: bool = False, float_first_layer: bool = False
+) -> onnx.ModelProto:
     """The quantized network in QDQ form; input and output as `float_model`.
 
     Each activation's codes are the value "<name>_codes"; with `expose_codes` they are outputs too, so that every
-    integer of an execution can be looked at.
+    integer of an execution can be looked at. With `float_first_layer` the first layer reads the image as it is, with
+    float weights: were its input dequantized from codes, ONNX Runtime would quantize those weights by itself.
     """
     graph = _Graph()
-    codes = {INPUT: _quantize(graph, INPUT, INPUT, network.activations[INPUT])}
+    first = network.layers[0].name if float_first_layer else ""
+    codes = {} if first else {INPUT: _quantize(graph, INPUT, INPUT, network.activations[INPUT])}
     for layer in network.layers:
-        inputs = [_dequantize(graph, name, codes[name], network.activations[name]) for name in layer.inputs]
-        if layer.has_weights:
-            inputs += _weights(graph, layer.name, network)
+        if layer.name == first:
+            inputs = [INPUT, *_float_weights(graph, layer.name, network.folded)]
+        else:
+            inputs = [_dequantize(graph, name, codes[name], network.activations[name]) for name in layer.inputs]
+            if layer.has_weights:
+                inputs += _weights(graph, layer.name, network)
         scheme = network.activations.get(layer.name)
         if scheme is None:
             _operator(graph, layer, inputs, layer.name)
@@ -106,7 +108,8 @@ def qdq_model(network: QuantizedNetwork, expose_codes: bool = False) -> onnx.Mod
         else:
             _operator(graph, layer, inputs, layer.name)
             codes[layer.name] = _quantize(graph, layer.name, layer.name, scheme)
-    return graph.model(network.folded.name, network.output, _exposed(network) if expose_codes else [])
+    exposed = [info for info in _exposed(network) if not (first and info.name == CODES.format(INPUT))]
+    return graph.model(network.folded.name, network.output, exposed if expose_codes else [])
 
 
 def qoperator_model(network: QuantizedNetwork, expose_codes: bool = False) -> onnx.ModelProto:
@@ -185,6 +188,14 @@ def _weight_codes(graph: _Graph, name: str, network: QuantizedNetwork) -> list[s
     """Codes, scale and zero point of the weights of a layer."""
     codes = graph.constant(f"{name}_weight_codes", network.codes[name])
     return [codes, *graph.parameters(f"{name}_weight", network.weights[name])]
+
+
+def _float_weights(graph: _Graph, name: str, network: FoldedNetwork) -> list[str]:
+    """Float32 weight and bias of a layer."""
+    return [
+        graph.constant(f"{name}_weight", network.weights[name]),
+        graph.constant(f"{name}_bias", network.biases[name]),
+    ]
 
 
 def _weights(graph: _Graph, name: str, network: QuantizedNetwork) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from fewerbits.deploy.evaluation import Accuracy
 from fewerbits.deploy.timing import Ratio
@@ -78,3 +80,46 @@ def ratios(
     )
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3 if len(measured) < 3 else -0.2), ncols=len(groups) + 1)
     return figure
+
+
+def capstone(
+    accuracy: Mapping[str, Mapping[str, Accuracy]],
+    file_bytes: Mapping[str, Mapping[str, int]],
+    ratios: Mapping[str, Mapping[str, Ratio]],
+    ceilings: Mapping[str, float],
+) -> Figure:
+    """Three panels with one row per network: accuracy with intervals, bytes of the file, int8's speed at batch 64."""
+    figure, (left, middle, right) = new_figure(1.9 + 0.75 * len(accuracy), columns=3, sharey=True)
+    panels: tuple[tuple[Any, Mapping[str, Mapping[str, Accuracy | Ratio]]], ...] = ((left, accuracy), (right, ratios))  # type: ignore[assignment]
+    for axes, series in panels:
+        kinds = list(next(iter(series.values())))
+        for index, kind in enumerate(kinds):
+            rows = np.arange(len(series)) + 0.2 * (index - (len(kinds) - 1) / 2)
+            low, middles, high = np.array([_interval(series[name][kind]) for name in series]).T
+            spread = [middles - low, high - middles]
+            style = {"fmt": MARKERS[index], "color": LINES[index], "capsize": 3, "markersize": 6}
+            axes.errorbar(middles, rows, xerr=spread, label=kind, **style)
+    for index, kind in enumerate(next(iter(file_bytes.values()))):
+        sizes = [file_bytes[name][kind] / 1e6 for name in file_bytes]
+        middle.barh(np.arange(len(sizes)) + 0.2 * (2 * index - 1), sizes, height=0.36, color=LINES[index], label=kind)
+    for row, name in enumerate(ceilings):
+        label = "roofline" if row == 0 else None
+        right.plot([ceilings[name]] * 2, [row - 0.4, row + 0.4], "--", color=ORANGE, label=label)
+    right.axvline(1, color=BLACK, linewidth=1)
+    left.set_yticks(range(len(accuracy)), list(accuracy))
+    left.set(title="Accuracy, 95 % interval", xlabel="share of right answers", ylim=(len(accuracy) - 0.5, -0.5))
+    left.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    left.xaxis.set_major_locator(MaxNLocator(3))
+    middle.set(title="Size of the file", xlabel="megabytes")
+    right.set(title="int8 is faster than", xlabel="ratio, batch 64, one thread", xlim=(0, None))
+    for axes in (left, middle, right):
+        below = axes.transAxes + ScaledTranslation(0, -45 / 72, figure.dpi_scale_trans)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below)
+    return figure
+
+
+def _interval(point: Accuracy | Ratio) -> tuple[float, float, float]:
+    """Lower end, middle and upper end."""
+    if isinstance(point, Accuracy):
+        return point.low, point.value, point.high
+    return point.lower_quartile, point.median, point.upper_quartile
