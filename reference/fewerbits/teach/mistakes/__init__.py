@@ -15,19 +15,21 @@ from fewerbits.teach.mistakes.codebooks import blocks, formats, levels
 from fewerbits.teach.mistakes.codebooks import storage as codebook_storage
 from fewerbits.teach.mistakes.integers import requantizing, sums
 from fewerbits.teach.mistakes.logarithmic import curves, powers
-from fewerbits.teach.mistakes.numbers import costs, patterns
+from fewerbits.teach.mistakes.mixed import allocating, layers
+from fewerbits.teach.mistakes.numbers import costs, floats, neighbours, packing
 from fewerbits.teach.mistakes.record import Mistake, also, mistake
 from fewerbits.teach.mistakes.uniform import codes, parameters, tensors
 
 __all__ = ["TOPICS", "Mistake", "also", "catalogue", "find", "in_task", "mistake", "records", "table"]
 
 TOPICS: dict[str, tuple[ModuleType, ...]] = {
-    "numbers": (patterns, costs),
+    "numbers": (floats, neighbours, packing, costs),
     "uniform": (parameters, codes, tensors),
     "calibration": (observing, choosing),
     "logarithmic": (powers, curves),
     "codebooks": (levels, codebook_storage, formats, blocks),
     "integers": (sums, requantizing),
+    "mixed": (layers, allocating),
 }
 
 

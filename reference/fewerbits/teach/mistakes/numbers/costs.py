@@ -126,6 +126,21 @@ def times_added(
 
 @mistake(
     "int8_gain",
+    symptom="The gain can fall outside of what bytes and peaks allow together; the times are too short.",
+    cause="The shorter of a layer's two times is taken; but the layer is not done before the longer one is over.",
+    repair="Take the larger of the two times.",
+    source="common in first implementations",
+)
+def shorter_time_taken(
+    macs: Codes, activations: Codes, weights: Codes, batch: int, bandwidth: float, float32_peak: float, int8_peak: float
+) -> float:
+    common = macs, activations, weights, batch, bandwidth
+    slow, fast = _seconds(*common, float32_peak, 4), _seconds(*common, int8_peak, 1)
+    return float(np.sum(np.minimum(*slow)) / np.sum(np.minimum(*fast)))
+
+
+@mistake(
+    "int8_gain",
     symptom="Layers that wait for memory vanish: the network seems as good as its total of MACs per byte.",
     cause="The larger time is taken once, of the whole network's sums; but one layer runs after the other.",
     repair="Take the larger time of each layer first, then add the layers.",

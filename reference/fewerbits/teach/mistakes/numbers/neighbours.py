@@ -1,0 +1,199 @@
+"""Mistakes in the distance of neighbouring floats, and in rounding to the nearer one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fewerbits.teach.mistakes.record import also, mistake
+
+FloatArray = NDArray[np.floating]
+Codes = NDArray[Any]
+
+
+def _octave(x: FloatArray, lowest_exponent: int) -> FloatArray:
+    magnitude = np.maximum(np.abs(x).astype(np.float64), 2.0**lowest_exponent)
+    return np.floor(np.log2(magnitude))
+
+
+@mistake(
+    "spacing",
+    symptom="The distance changes smoothly with x, and is right only at powers of two.",
+    cause="The relative precision is multiplied by the value itself; neighbours are evenly spaced within an octave.",
+    repair="Take the power of two at or below |x|, times 2^−m.",
+    source="common where machine epsilon is used as an error bound",
+)
+def epsilon_times_the_value(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    return np.maximum(np.abs(x), 2.0**lowest_exponent) * 2.0**-fraction_bits
+
+
+@also(epsilon_times_the_value, "spacing")
+def epsilon_times_any_value(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    return np.abs(x) * 2.0**-fraction_bits
+
+
+@mistake(
+    "spacing",
+    symptom="The distance is right for most numbers and keeps shrinking toward zero, where it is 0 or no number.",
+    cause="The lowest octave is overlooked: below it the neighbours stay as far apart as in it.",
+    repair="Let the exponent be at least the lowest one.",
+    source="common in first implementations",
+)
+def spacing_without_a_floor(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    with np.errstate(divide="ignore"):
+        return np.exp2(np.floor(np.log2(np.abs(x))) - fraction_bits)
+
+
+@also(spacing_without_a_floor, "spacing")
+def spacing_without_a_floor_in_python(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    octaves = [math.floor(math.log2(abs(value))) for value in x.ravel().tolist()]
+    return np.exp2(np.reshape(octaves, x.shape) - fraction_bits)
+
+
+@mistake(
+    "spacing",
+    symptom="All distances are half, or twice, of what they should be for some or all values.",
+    cause="The octave is not the one that holds the value, but its neighbour; or an error bound was meant.",
+    repair="The octave's exponent is floor(log2|x|), and m fraction bits cut it into 2^m steps.",
+    source="common in first implementations; frexp returns the exponent plus 1",
+)
+def octave_off_by_one(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    return np.exp2(_octave(x, lowest_exponent) + 1 - fraction_bits)
+
+
+@also(octave_off_by_one, "spacing")
+def octave_of_frexp(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    return np.exp2(np.maximum(np.frexp(x)[1].astype(float), lowest_exponent) - fraction_bits)
+
+
+@also(octave_off_by_one, "spacing")
+def octave_rounded(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    magnitude = np.maximum(np.abs(x), 2.0**lowest_exponent)
+    return np.exp2(np.rint(np.log2(magnitude)) - fraction_bits)
+
+
+@also(octave_off_by_one, "spacing")
+def octave_rounded_up(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    magnitude = np.maximum(np.abs(x), 2.0**lowest_exponent)
+    return np.exp2(np.ceil(np.log2(magnitude)) - fraction_bits)
+
+
+@also(octave_off_by_one, "spacing")
+def half_the_spacing(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    return np.exp2(_octave(x, lowest_exponent) - fraction_bits - 1)
+
+
+@mistake(
+    "spacing",
+    symptom="The distances are far too small, whatever the number of fraction bits.",
+    cause="Only the type of the array, float64 or float32, is known to np.spacing, and not the format that is asked for.",
+    repair="Compute the power of two from the exponent and the number of fraction bits.",
+    source="common where a format is simulated in float32",
+)
+def spacing_of_the_type_of_the_array(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    return np.spacing(np.abs(x))
+
+
+@also(spacing_of_the_type_of_the_array, "spacing")
+def signed_spacing_of_the_type_of_the_array(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    return np.spacing(x)
+
+
+@mistake(
+    "spacing",
+    symptom="Positive values are right; negative ones get the distance of the smallest numbers, or none at all.",
+    cause="The sign was left in: the logarithm, or the comparison with the lowest octave, needs the magnitude.",
+    repair="Take the magnitude |x| first.",
+    source="common in first implementations",
+)
+def magnitude_forgotten(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    return np.exp2(np.floor(np.log2(np.maximum(x, 2.0**lowest_exponent))) - fraction_bits)
+
+
+@also(magnitude_forgotten, "spacing")
+def logarithm_of_a_negative(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        octave = np.floor(np.log2(x))
+    return np.exp2(np.maximum(octave, lowest_exponent) - fraction_bits)
+
+
+@mistake(
+    "spacing",
+    symptom="Every value gets the same distance, as with integers.",
+    cause="The distance at 1 is returned; the distance of floats depends on where one stands.",
+    repair="Multiply it by the power of two at or below |x|.",
+    source="common where machine epsilon is taken for an absolute error",
+)
+def spacing_at_one(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    return np.full(x.shape, 2.0**-fraction_bits)
+
+
+@mistake(
+    "to_bfloat16",
+    symptom="Every magnitude comes back a little too small; a sum of many values drifts toward zero.",
+    cause="The lower 16 bits are cut off, which always goes toward zero and never to the nearer neighbour.",
+    repair="Look at what is cut off: round up above half, and at half to the even pattern.",
+    source="common: x >> 16; TensorFlow's first bfloat16 conversion truncated",
+)
+def bfloat16_truncated(patterns: Codes) -> Codes:
+    return (patterns >> 16).astype(np.uint16)
+
+
+@mistake(
+    "to_bfloat16",
+    symptom="Nearly all patterns are right; exact ties always go to the larger magnitude.",
+    cause="Half is added and the rest is cut off; a value just between two neighbours then always goes up.",
+    repair="At a tie choose the pattern whose last bit is 0: add 0x7FFF plus the last bit that stays.",
+    source="common: (x + 0x8000) >> 16",
+)
+def bfloat16_ties_up(patterns: Codes) -> Codes:
+    return ((patterns.astype(np.int64) + 0x8000) >> 16).astype(np.uint16)
+
+
+@mistake(
+    "to_bfloat16",
+    symptom="Nearly all patterns are right; exact ties always go to the smaller magnitude.",
+    cause="A value just between two neighbours is left where it is, whatever the neighbour's last bit.",
+    repair="At a tie choose the pattern whose last bit is 0.",
+    source="common: (x + 0x7FFF) >> 16",
+)
+def bfloat16_ties_down(patterns: Codes) -> Codes:
+    return ((patterns.astype(np.int64) + 0x7FFF) >> 16).astype(np.uint16)
+
+
+@mistake(
+    "to_bfloat16",
+    symptom="Nearly all patterns are right; exact ties end in a 1.",
+    cause="The neighbours at a tie are told apart by the last bit, but the other one is taken.",
+    repair="At a tie go up only if the pattern that stays is odd; then the result is even.",
+    source="common in first implementations",
+)
+def bfloat16_ties_to_odd(patterns: Codes) -> Codes:
+    kept, rest = patterns >> 16, patterns % 2**16
+    return kept + ((rest > 2**15) | ((rest == 2**15) & (kept % 2 == 0)))
+
+
+@mistake(
+    "to_bfloat16",
+    symptom="The patterns are noise: nothing of the values is left.",
+    cause="The wrong half of the float32 is kept, the last bits of its fraction.",
+    repair="Sign, exponent and the first 7 bits of the fraction are the upper 16 bits.",
+    source="common on little-endian machines, where the lower half comes first in memory",
+)
+def lower_half_kept(patterns: Codes) -> Codes:
+    return (patterns & 0xFFFF).astype(np.uint16)
+
+
+@mistake(
+    "to_bfloat16",
+    symptom="Ordinary values have too large a fraction and exponent; large ones turn infinite: 1 is read as 1.875.",
+    cause="The pattern is that of float16, whose 16 bits are divided in another way.",
+    repair="Keep float32's 8 exponent bits: bfloat16 is its upper half. Store the format's name with the bytes.",
+    source="common: both are called half precision",
+)
+def float16_for_bfloat16(patterns: Codes) -> Codes:
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return patterns.astype(np.uint32).view(np.float32).astype(np.float16).view(np.uint16)
