@@ -89,7 +89,7 @@ def half_the_spacing(x: FloatArray, fraction_bits: int, lowest_exponent: int) ->
 @mistake(
     "spacing",
     symptom="The distances are far too small, whatever the number of fraction bits.",
-    cause="Only the type of the array, float64 or float32, is known to np.spacing, and not the format that is asked for.",
+    cause="The type of the array, float64 or float32, is all that np.spacing knows; the format is another one.",
     repair="Compute the power of two from the exponent and the number of fraction bits.",
     source="common where a format is simulated in float32",
 )
