@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Exercises: Compute a layer in integers
 #
-# Six exercises to lesson 06, about **40 minutes**, from ●○○ (a few lines) to ●●● (open). Work in the copy in the
+# Seven exercises to lesson 06, about **50 minutes**, from ●○○ (a few lines) to ●●● (open). Work in the copy in the
 # folder `work/`: no update touches it.
 #
 # Each exercise is one cell. Replace `raise NotImplementedError`, run the cell, and the check at its end answers:
@@ -25,10 +25,11 @@ import numpy as np
 from fewerbits.teach import check, exercises
 
 # %% [markdown]
-# ## 1 · A sum of codes · ●○○ · 5 min
+# ## 1 · A sum of codes · ●○○ · 4 min
 #
-# Write `accumulate(q_x, q_w, x_zero_point)`: the sums Σ (q_x − z_x)·q_w of a linear layer. `q_x` (M, K) holds M inputs
-# as `uint8`, `q_w` (N, K) the weights of N outputs as `int8`, symmetric. The result has shape (M, N).
+# Write `accumulate(q_x, q_w, x_zero_point, w_zero_point)`: the sums Σ (q_x − z_x)(q_w − z_w) of a linear layer. `q_x`
+# (M, K) holds M inputs as `uint8`, `q_w` (N, K) the weights of N outputs as `int8`. Here weights have a zero point
+# too. The result has shape (M, N).
 #
 # <details><summary>Hint 1</summary>
 #
@@ -38,26 +39,63 @@ from fewerbits.teach import check, exercises
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Convert both tensors to `np.int32` first. `@` multiplies matrices; `q_w.T` has shape (K, N).
+# Both tensors need a wider type before anything is computed. `@` multiplies matrices; which of them must be
+# transposed?
 #
 # </details>
 
 
 # %%
-def accumulate(q_x, q_w, x_zero_point):
+def accumulate(q_x, q_w, x_zero_point, w_zero_point):
     # SOLUTION
-    wide = q_x.astype(np.int32) - x_zero_point
-    return wide @ q_w.T.astype(np.int32)
+    x = q_x.astype(np.int32) - x_zero_point
+    w = q_w.astype(np.int32) - w_zero_point
+    return x @ w.T
     # END SOLUTION
 
 
 check.accumulate(accumulate)
 
 # %% [markdown]
-# ## 2 · The bias · ●○○ · 5 min
+# ## 2 · How low, how high? · ●●○ · 7 min
 #
-# Write `bias_codes(bias, s_x, s_w)`: the codes with which a real `bias` (O,) is added to the sums. `s_x` is the scale
-# of the input, `s_w` (O,) the scale of the weights of each output. Whole numbers, in any type that holds them.
+# The bound of the lesson holds for both signs, so it is seldom reached. Write `sum_bounds(q_w, x_zero_point)`, which
+# returns `(low, high)`, each (O,): the smallest and the largest Σ (q_x − z_x)·q_w that **any** `uint8` input can give,
+# for each row of the symmetric weights `q_w` (O, K).
+#
+# <details><summary>Hint 1</summary>
+#
+# Each input may be chosen by itself. Take a single weight of −3 and the zero point 50: which code makes the product
+# largest, which smallest?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Only the codes 0 and 255 matter. For each weight compute both products; `np.minimum` and `np.maximum` choose.
+#
+# </details>
+
+
+# %%
+def sum_bounds(q_w, x_zero_point):
+    # SOLUTION
+    wide = q_w.astype(np.int32)
+    with_code_0, with_code_255 = -x_zero_point * wide, (255 - x_zero_point) * wide
+    low = np.minimum(with_code_0, with_code_255).sum(axis=1)
+    high = np.maximum(with_code_0, with_code_255).sum(axis=1)
+    return low, high
+    # END SOLUTION
+
+
+check.sum_bounds(sum_bounds)
+
+# %% [markdown]
+# ## 3 · A bias for raw sums · ●●○ · 6 min
+#
+# An engine adds raw codes, Σ q_x·q_w, and then **one** whole number per output, which does the work of the bias and of
+# the input's zero point. Write that number: `bias_codes(bias, s_x, s_w, q_w, x_zero_point)`. `bias` (O,) is real, `s_x`
+# the scale of the input, `s_w` (O,) the scale of each row of the symmetric weights `q_w` (O, K). The result has shape
+# (O,), in any type that holds it.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -66,22 +104,24 @@ check.accumulate(accumulate)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Section 4 of the lesson, with one scale per output. `np.rint` rounds to nearest.
+# Section 4 gives the codes of the bias, with one scale per output. Which of section 3's terms is known before any
+# input arrives, and with which sign?
 #
 # </details>
 
 
 # %%
-def bias_codes(bias, s_x, s_w):
+def bias_codes(bias, s_x, s_w, q_w, x_zero_point):
     # SOLUTION
-    return np.rint(bias / (s_x * s_w)).astype(np.int32)
+    cross_term = -x_zero_point * q_w.astype(np.int32).sum(axis=1)
+    return np.rint(bias / (s_x * s_w)).astype(np.int32) + cross_term
     # END SOLUTION
 
 
 check.bias_codes(bias_codes)
 
 # %% [markdown]
-# ## 3 · Repair raw sums · ●●○ · 6 min
+# ## 4 · Repair raw sums · ●●○ · 6 min
 #
 # An engine multiplied raw codes: `raw` (M, N) holds Σ q_x·q_w. Weights and inputs have a zero point each. Write
 # `correct_sums(raw, x_sums, w_sums, terms, x_zero_point, w_zero_point)`, which makes Σ (q_x − z_x)(q_w − z_w) of it.
@@ -114,49 +154,56 @@ check.correct_sums(correct_sums)
 # With symmetric weights `by_row` is 0, and no sum over the input is needed.
 
 # %% [markdown]
-# ## 4 · Multiplier and shift · ●●○ · 7 min
+# ## 5 · Multiplier and shift · ●●○ · 8 min
 #
-# Write `rescale(accumulators, M0, n)`: a·M₀/2ⁿ for every sum a (an array of `int32`), rounded to the nearest whole
-# number. `M0` is between 2³⁰ and 2³¹, `n` at least 32; both are Python integers. Ties may go either way.
+# Some processors have narrower multipliers than the 31 bits of the lesson. Write `rescale(accumulators, m, bits)`,
+# which returns `(M0, n, codes)`. `M0` has just that many `bits`, 2^(bits−1) ≤ M₀ < 2^bits, and M₀/2ⁿ is as near to `m`
+# as such numbers come (0 < m < 1, and 8 to 31 bits). `codes` (K,) are a·M₀/2ⁿ for the sums a in `accumulators`, (K,)
+# `int32`, rounded to the nearest whole number; ties may go either way.
 #
 # <details><summary>Hint 1</summary>
 #
-# How many bits can a·M₀ have, and what does an `int32` array do with it?
+# How many bits can a·M₀ have, and what does an `int32` array do with it? And what is M₀ for m = 0.999 with 8 bits?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `>> n` rounds down. Rounding down x + ½ is rounding x to nearest: what is ½ before the division by 2ⁿ?
+# `np.frexp` splits m. When rounding takes M₀ to 2^bits, which pair M₀, n stands for the same number? `>> n` rounds
+# down; rounding down x + ½ is rounding x to nearest: what is ½ before the division by 2ⁿ?
 #
 # </details>
 
 
 # %%
-def rescale(accumulators, M0, n):
+def rescale(accumulators, m, bits):
     # SOLUTION
+    fraction, exponent = np.frexp(m)
+    M0, n = round(fraction * 2**bits), bits - int(exponent)
+    if M0.bit_length() > bits:  # rounding took it to 2^bits
+        M0, n = M0 // 2, n - 1
     product = accumulators.astype(np.int64) * M0
-    return (product + 2 ** (n - 1)) >> n
+    return M0, n, (product + 2 ** (n - 1)) >> n
     # END SOLUTION
 
 
 check.rescale(rescale)
 
 # %% [markdown]
-# ## 5 · A convolution · ●●○ · 8 min
+# ## 6 · A convolution · ●●○ · 10 min
 #
-# Write `convolve(q_x, q_w, x_zero_point)`: the sums of a 3×3 convolution, stride 1, with a border one pixel wide so
-# that the image keeps its size. `q_x` (N, C, H, W) is `uint8`, `q_w` (O, C, 3, 3) `int8` and symmetric; the result has
-# shape (N, O, H, W). Outside the image lies the number zero.
+# Write `convolve(q_x, q_w, x_zero_point)`: the sums of a k×k convolution with k = 1, 3 or 5, stride 1, with a border
+# of (k − 1)/2 pixels so that the image keeps its size. `q_x` (N, C, H, W) is `uint8`, `q_w` (O, C, k, k) `int8` and
+# symmetric; the result has shape (N, O, H, W). Outside the image lies the number zero.
 #
 # <details><summary>Hint 1</summary>
 #
-# Which code means the number zero? `np.pad(..., constant_values=...)` pads with any.
+# Which code means the number zero, or what is zero after the subtraction? And in which type do you subtract?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Each of the nine kernel positions (i, j) adds one product: the padded image from row i and column j on, cut to H×W,
-# times `q_w[:, :, i, j]`. `np.einsum("nchw,oc->nohw", part, weights)` sums over the channels.
+# Each of the k·k kernel positions (i, j) adds one product: the padded image from row i and column j on, cut to H×W,
+# times `q_w[:, :, i, j]`, summed over the channels. `np.einsum("nchw,oc->nohw", ...)` does the last step.
 #
 # </details>
 
@@ -165,11 +212,12 @@ check.rescale(rescale)
 def convolve(q_x, q_w, x_zero_point):
     # SOLUTION
     height, width = q_x.shape[2:]
-    centred = q_x.astype(np.int32) - x_zero_point
-    padded = np.pad(centred, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    side = q_w.shape[2]
+    border = (side // 2, side // 2)
+    padded = np.pad(q_x.astype(np.int32) - x_zero_point, ((0, 0), (0, 0), border, border))
     total = 0
-    for i in range(3):
-        for j in range(3):
+    for i in range(side):
+        for j in range(side):
             part = padded[:, :, i : i + height, j : j + width]
             total = total + np.einsum("nchw,oc->nohw", part, q_w[:, :, i, j].astype(np.int32))
     return total
@@ -179,23 +227,23 @@ def convolve(q_x, q_w, x_zero_point):
 check.convolve(convolve)
 
 # %% [markdown]
-# ## 6 · A layer that agrees with the engine · ●●● · 9 min
+# ## 7 · A layer that agrees with the engine · ●●● · 9 min
 #
 # The open one. Write `quantized_layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point)`: convolution, bias, ReLU and
-# requantization, from codes to codes 0 … 255. `q_x` and `q_w` are as in exercise 5, `q_b` (O,) holds the bias codes,
-# `m` (O,) one `float32` multiplier per output channel. Your codes are compared with those of **ONNX Runtime**, every
-# one, at last on the first layer of the course's network.
+# requantization, from codes to codes 0 … 255. `q_x` and `q_w` are as in exercise 6 with k = 3, `q_b` (O,) holds the
+# bias codes at s_x·s_w (nothing of the zero point is in them), `m` (O,) one `float32` multiplier per output channel.
+# Your codes are compared with those of **ONNX Runtime**, every one, also with zero points that are not 0, and at last
+# on the first layer of the course's network. You may call your `convolve`: run exercise 6 first.
 #
 # <details><summary>Hint 1</summary>
 #
-# Use `convolve`. In which order come bias, multiplier, rounding, zero point and clipping? And which code does a ReLU
-# clip at?
+# In which order come bias, multiplier, rounding, zero point and clipping? And which code does a ReLU clip at?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
 # `q_b.reshape(-1, 1, 1)` and `m.reshape(-1, 1, 1)` belong to the channels of (N, O, H, W). Section 6 of the lesson
-# says how ONNX Runtime treats ties.
+# says how ONNX Runtime treats ties, and when it does so.
 #
 # </details>
 

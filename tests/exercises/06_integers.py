@@ -9,38 +9,65 @@ from fractions import Fraction
 import numpy as np
 import torch
 from fewerbits.network.arithmetic import integer_conv2d, integer_matmul, quantize_bias
-from fewerbits.network.requantize import requantize, scale_by_fixed_point
+from fewerbits.network.requantize import requantize
 from numpy.lib.stride_tricks import sliding_window_view
 
 
-def accumulate_by_loop(q_x, q_w, x_zero_point):
-    return [[sum((int(x) - x_zero_point) * int(w) for x, w in zip(row, out)) for out in q_w] for row in q_x]
+def accumulate_by_loop(q_x, q_w, x_zero_point, w_zero_point):
+    return [
+        [sum((int(x) - x_zero_point) * (int(w) - w_zero_point) for x, w in zip(row, out)) for out in q_w] for row in q_x
+    ]
 
 
-def accumulate_by_cross_term(q_x, q_w, x_zero_point):
+def accumulate_by_cross_terms(q_x, q_w, x_zero_point, w_zero_point):
     raw = q_x.astype(np.float64) @ q_w.T
-    return raw - x_zero_point * q_w.sum(axis=1, dtype=np.int64)
+    by_row = w_zero_point * q_x.sum(axis=1, dtype=np.int64)[:, None]
+    constant = q_x.shape[1] * x_zero_point * w_zero_point
+    return raw - by_row - x_zero_point * q_w.sum(axis=1, dtype=np.int64) + constant
 
 
-def accumulate_by_torch(q_x, q_w, x_zero_point):
+def accumulate_by_torch(q_x, q_w, x_zero_point, w_zero_point):
     wide = torch.from_numpy(q_x).to(torch.int64) - x_zero_point
-    return wide @ torch.from_numpy(q_w).to(torch.int64).T
+    return wide @ (torch.from_numpy(q_w).to(torch.int64) - w_zero_point).T
 
 
-def accumulate_of_the_package(q_x, q_w, x_zero_point):
-    return integer_matmul(q_x, q_w.T.copy(), x_zero_point)
+def accumulate_of_the_package(q_x, q_w, x_zero_point, w_zero_point):
+    return integer_matmul(q_x, q_w.T.copy(), x_zero_point, w_zero_point)
 
 
-def bias_by_loop(bias, s_x, s_w):
-    return [round(float(b) / (s_x * float(s))) for b, s in zip(bias, s_w)]
+def bounds_by_choice(q_w, x_zero_point):
+    w = q_w.astype(int)
+    largest_where_positive = np.where(w > 0, 255 - x_zero_point, -x_zero_point)
+    smallest_where_positive = np.where(w > 0, -x_zero_point, 255 - x_zero_point)
+    return (smallest_where_positive * w).sum(axis=1), (largest_where_positive * w).sum(axis=1)
 
 
-def bias_in_float(bias, s_x, s_w):
-    return np.floor(bias / s_w / s_x + 0.5)
+def bounds_by_loop(q_w, x_zero_point):
+    low, high = [], []
+    for row in q_w.tolist():
+        low.append(sum(min(-x_zero_point * w, (255 - x_zero_point) * w) for w in row))
+        high.append(sum(max(-x_zero_point * w, (255 - x_zero_point) * w) for w in row))
+    return low, high
 
 
-def bias_of_the_package(bias, s_x, s_w):
-    return quantize_bias(bias, s_x, s_w)
+def bounds_by_cross_term(q_w, x_zero_point):
+    w = q_w.astype(float)
+    shift = x_zero_point * w.sum(axis=1)
+    return 255 * w.clip(max=0).sum(axis=1) - shift, 255 * w.clip(min=0).sum(axis=1) - shift
+
+
+def bias_by_loop(bias, s_x, s_w, q_w, x_zero_point):
+    rows = q_w.tolist()
+    return [round(float(b) / (s_x * float(s))) - x_zero_point * sum(row) for b, s, row in zip(bias, s_w, rows)]
+
+
+def bias_in_float(bias, s_x, s_w, q_w, x_zero_point):
+    return np.floor(bias / s_w / s_x + 0.5) - (x_zero_point * q_w.astype(float)).sum(axis=1)
+
+
+def bias_of_the_package(bias, s_x, s_w, q_w, x_zero_point):
+    one = np.full((1, q_w.shape[1]), 0, np.uint8)
+    return quantize_bias(bias, s_x, s_w) + integer_matmul(one, q_w.T.copy(), x_zero_point)[0]
 
 
 def sums_by_loop(raw, x_sums, w_sums, terms, x_zero_point, w_zero_point):
@@ -63,37 +90,49 @@ def sums_by_centring_the_weights(raw, x_sums, w_sums, terms, x_zero_point, w_zer
     return raw - w_zero_point * x_sums.reshape(-1, 1) - x_zero_point * centred.reshape(1, -1)
 
 
-def rescaled_by_loop(accumulators, M0, n):
-    if accumulators.ndim > 1:
-        return [rescaled_by_loop(row, M0, n) for row in accumulators]
-    return [(int(a) * M0 + (1 << (n - 1))) >> n for a in accumulators]
+def split(m, bits):
+    """M0 and n by counting up, without frexp."""
+    n = bits
+    while m * 2**n < 2 ** (bits - 1):
+        n += 1
+    M0 = round(m * 2**n)
+    return (M0 // 2, n - 1) if M0.bit_length() > bits else (M0, n)
 
 
-def rescaled_in_float(accumulators, M0, n):
-    return np.rint(accumulators * (M0 / 2**n))
+def rescaled_by_loop(accumulators, m, bits):
+    M0, n = split(m, bits)
+    return M0, n, [(int(a) * M0 + (1 << (n - 1))) >> n for a in accumulators]
 
 
-def rescaled_by_fractions(accumulators, M0, n):
-    exact = [round(Fraction(int(a) * M0, 2**n)) for a in accumulators.ravel()]
-    return np.array(exact).reshape(accumulators.shape)
+def rescaled_in_float(accumulators, m, bits):
+    M0, n = split(m, bits)
+    return M0, n, np.rint(accumulators * (M0 / 2**n))
 
 
-def rescaled_by_the_package(accumulators, M0, n):
-    return scale_by_fixed_point(accumulators, M0, 31 - n, "single_half_away")
+def rescaled_by_fractions(accumulators, m, bits):
+    M0, n = split(m, bits)
+    return np.int64(M0), n, np.array([round(Fraction(int(a) * M0, 2**n)) for a in accumulators])
+
+
+def rescaled_by_pythons_integers(accumulators, m, bits):
+    M0, n = split(m, bits)
+    return M0, n, ((accumulators.astype(object) * M0 + 2 ** (n - 1)) >> n).astype(np.int64)
 
 
 def convolve_by_windows(q_x, q_w, x_zero_point):
-    padded = np.pad(q_x.astype(int), [(0, 0), (0, 0), (1, 1), (1, 1)], constant_values=x_zero_point) - x_zero_point
-    return np.einsum("nchwij,ocij->nohw", sliding_window_view(padded, (3, 3), axis=(2, 3)), q_w.astype(int))
+    frame = (q_w.shape[2] // 2,) * 2
+    padded = np.pad(q_x.astype(int), [(0, 0), (0, 0), frame, frame], constant_values=x_zero_point) - x_zero_point
+    windows = sliding_window_view(padded, q_w.shape[2:], axis=(2, 3))
+    return np.einsum("nchwij,ocij->nohw", windows, q_w.astype(int))
 
 
 def convolve_by_torch(q_x, q_w, x_zero_point):
     x = torch.from_numpy(q_x).to(torch.float64) - x_zero_point
-    return torch.nn.functional.conv2d(x, torch.from_numpy(q_w).to(torch.float64), padding=1)
+    return torch.nn.functional.conv2d(x, torch.from_numpy(q_w).to(torch.float64), padding=q_w.shape[3] // 2)
 
 
 def convolve_of_the_package(q_x, q_w, x_zero_point):
-    return integer_conv2d(q_x, q_w, x_zero_point, padding=1)
+    return integer_conv2d(q_x, q_w, x_zero_point, padding=q_w.shape[2] // 2)
 
 
 def layer_by_torch(q_x, q_w, q_b, x_zero_point, m, y_zero_point):
@@ -113,31 +152,96 @@ def layer_with_the_relu_first(q_x, q_w, q_b, x_zero_point, m, y_zero_point):
 
 
 ALTERNATIVES = {
-    "accumulate": [accumulate_by_loop, accumulate_by_cross_term, accumulate_by_torch, accumulate_of_the_package],
+    "accumulate": [accumulate_by_loop, accumulate_by_cross_terms, accumulate_by_torch, accumulate_of_the_package],
+    "sum_bounds": [bounds_by_choice, bounds_by_loop, bounds_by_cross_term],
     "bias_codes": [bias_by_loop, bias_in_float, bias_of_the_package],
     "correct_sums": [sums_by_loop, sums_by_outer, sums_by_centring_the_weights],
-    "rescale": [rescaled_by_loop, rescaled_in_float, rescaled_by_fractions, rescaled_by_the_package],
+    "rescale": [rescaled_by_loop, rescaled_in_float, rescaled_by_fractions, rescaled_by_pythons_integers],
     "convolve": [convolve_by_windows, convolve_by_torch, convolve_of_the_package],
     "quantized_layer": [layer_by_torch, layer_of_the_package, layer_with_the_relu_first],
 }
 
 
-def multiplied_in_32_bits(accumulators, M0, n):
-    return (accumulators * M0 + 2 ** (n - 1)) >> n
+def multiplied_in_32_bits(accumulators, m, bits):
+    M0, n = split(m, bits)
+    return M0, n, (accumulators * M0 + 2 ** (n - 1)) >> n
 
 
-def rounded_on_the_way(accumulators, M0, n):
-    halfway = [math.floor(int(a) * M0 / 2**31 + 0.5) for a in accumulators.ravel()]
-    return np.array([math.floor(h / 2 ** (n - 31) + 0.5) for h in halfway]).reshape(accumulators.shape)
+def rounded_on_the_way(accumulators, m, bits):
+    M0, n = split(m, bits)
+    halfway = [math.floor(int(a) * M0 / 2**bits + 0.5) for a in accumulators]
+    return M0, n, [math.floor(h / 2 ** (n - bits) + 0.5) for h in halfway]
+
+
+def only_shifted(accumulators, m, bits):
+    M0, n = split(m, bits)
+    return M0, n, (accumulators.astype(np.int64) * M0) >> n
+
+
+def divided_and_converted(accumulators, m, bits):
+    M0, n = split(m, bits)
+    return M0, n, (accumulators.astype(np.int64) * M0 / 2**n).astype(int)
+
+
+def unguarded(accumulators, m, bits):
+    """The lesson's cells, with `bits` in place of 31."""
+    fraction, exponent = np.frexp(m)
+    M0, n = round(fraction * 2**bits), bits - int(exponent)
+    return M0, n, [(int(a) * M0 + 2 ** (n - 1)) >> n for a in accumulators]
+
+
+def multiplier_cut_off(accumulators, m, bits):
+    fraction, exponent = math.frexp(m)
+    M0, n = int(fraction * 2**bits), bits - exponent
+    return M0, n, (accumulators.astype(np.int64) * M0 + 2 ** (n - 1)) >> n
+
+
+def rescaled_in_float32(accumulators, m, bits):
+    M0, n = split(m, bits)
+    return M0, n, np.rint(accumulators.astype(np.float32) * np.float32(M0 / 2**n))
+
+
+def of_thirty_one_bits(accumulators, m, bits):
+    return rescaled_by_loop(accumulators, m, 31)
 
 
 def convolve_padded_first(q_x, q_w, x_zero_point):
-    padded = np.pad(q_x, ((0, 0), (0, 0), (1, 1), (1, 1))).astype(np.int32) - x_zero_point
-    return np.einsum("nchwij,ocij->nohw", sliding_window_view(padded, (3, 3), axis=(2, 3)), q_w.astype(np.int32))
+    frame = (q_w.shape[2] // 2,) * 2
+    padded = np.pad(q_x, ((0, 0), (0, 0), frame, frame)).astype(np.int32) - x_zero_point
+    windows = sliding_window_view(padded, q_w.shape[2:], axis=(2, 3))
+    return np.einsum("nchwij,ocij->nohw", windows, q_w.astype(np.int32))
 
 
 def convolve_raw_codes(q_x, q_w, x_zero_point):
-    return integer_conv2d(q_x, q_w, 0, padding=1)
+    return integer_conv2d(q_x, q_w, 0, padding=q_w.shape[2] // 2)
+
+
+def convolve_subtracting_in_uint8(q_x, q_w, x_zero_point):
+    frame = (q_w.shape[2] // 2,) * 2
+    padded = np.pad(q_x, ((0, 0), (0, 0), frame, frame), constant_values=x_zero_point) - x_zero_point
+    return integer_conv2d(padded, q_w, 0)
+
+
+def convolve_summing_in_int16(q_x, q_w, x_zero_point):
+    frame = (q_w.shape[2] // 2,) * 2
+    padded = np.pad(q_x.astype(np.int16) - x_zero_point, ((0, 0), (0, 0), frame, frame))
+    return np.einsum("nchwij,ocij->nohw", sliding_window_view(padded, q_w.shape[2:], axis=(2, 3)), q_w)
+
+
+def convolve_with_a_border_of_one(q_x, q_w, x_zero_point):
+    return integer_conv2d(q_x, q_w, x_zero_point, padding=1)
+
+
+def layer_ending_in(ending):
+    def layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point):
+        sums = convolve_by_windows(q_x, q_w, x_zero_point)
+        return ending(sums, q_b.reshape(-1, 1, 1), m.reshape(-1, 1, 1), y_zero_point)
+
+    return layer
+
+
+def layer_of_raw_codes(q_x, q_w, q_b, x_zero_point, m, y_zero_point):
+    return layer_of_the_package(q_x, q_w, q_b, 0, m, y_zero_point)
 
 
 def layer_without_its_zero_point(q_x, q_w, q_b, x_zero_point, m, y_zero_point):
@@ -157,38 +261,84 @@ def layer_with_floor_and_half(q_x, q_w, q_b, x_zero_point, m, y_zero_point):
 
 SLIPS = {
     "accumulate": [
-        ("accumulator_too_narrow", lambda q_x, q_w, z: ((q_x.astype(int) - z) @ q_w.T.astype(int)).astype("int8")),
-        ("zero_point_ignored_in_the_sum", lambda q_x, q_w, z: q_x.astype(np.int32) @ q_w.astype(np.int32).T),
-        ("zero_point_ignored_in_the_sum", lambda q_x, q_w, z: q_x @ q_w.T),
-        ("subtraction_in_the_code_type", lambda q_x, q_w, z: (q_x - z) @ q_w.T),
-        ("subtraction_in_the_code_type", lambda q_x, q_w, z: (q_x - z).astype(int) @ q_w.T),
+        ("accumulator_too_narrow", lambda x, w, z, v: ((x.astype(int) - z) @ (w.astype(int) - v).T).astype("int8")),
+        ("zero_point_ignored_in_the_sum", lambda x, w, z, v: x.astype(np.int32) @ w.astype(np.int32).T),
+        ("zero_point_ignored_in_the_sum", lambda x, w, z, v: (x.astype(np.int32) - z) @ w.T.astype(np.int32)),
+        ("zero_point_ignored_in_the_sum", lambda x, w, z, v: x @ w.T),
+        ("subtraction_in_the_code_type", lambda x, w, z, v: (x - z) @ (w - v).T),
+        ("subtraction_in_the_code_type", lambda x, w, z, v: (x - z).astype(int) @ (w.astype(int) - v).T),
+        ("subtraction_in_the_code_type", lambda x, w, z, v: (x.astype(int) - z) @ (w - v).T),
+    ],
+    "sum_bounds": [
+        (
+            "magnitude_for_both_ends",
+            lambda w, z: (max(z, 255 - z) * -abs(w.astype(int)).sum(1), max(z, 255 - z) * abs(w.astype(int)).sum(1)),
+        ),
+        ("one_code_for_all_inputs", lambda w, z: (-z * w.sum(axis=1), (255 - z) * w.sum(axis=1))),
+        ("zero_point_ignored_in_the_sum", lambda w, z: (255 * w.sum(1, where=w < 0), 255 * w.sum(1, where=w > 0))),
     ],
     "bias_codes": [
-        ("bias_with_its_own_scale", lambda bias, s_x, s_w: np.round(bias / max(abs(bias)) * 127)),
-        ("bias_at_one_scale_only", lambda bias, s_x, s_w: np.round(bias / s_w)),
-        ("bias_at_one_scale_only", lambda bias, s_x, s_w: np.round(bias / s_x)),
-        ("truncation_for_rounding", lambda bias, s_x, s_w: (bias / (s_x * s_w)).astype(int)),
-        ("truncation_for_rounding", lambda bias, s_x, s_w: bias // (s_x * s_w)),
+        ("bias_with_its_own_scale", lambda b, s_x, s_w, w, z: np.round(b / max(abs(b)) * 127) - z * w.sum(1)),
+        ("bias_at_one_scale_only", lambda b, s_x, s_w, w, z: np.round(b / s_w) - z * w.sum(1)),
+        ("bias_at_one_scale_only", lambda b, s_x, s_w, w, z: np.round(b / s_x) - z * w.sum(1)),
+        (
+            "bias_in_too_few_bits",
+            lambda b, s_x, s_w, w, z: np.rint(b / (s_x * s_w)).astype(int).astype("int8") - z * w.sum(1),
+        ),
+        ("zero_point_ignored_in_the_sum", lambda b, s_x, s_w, w, z: np.rint(b / (s_x * s_w)).astype(np.int32)),
+        ("cross_term_of_wrong_sign", lambda b, s_x, s_w, w, z: np.rint(b / (s_x * s_w)) + z * w.sum(axis=1)),
+        ("truncation_for_rounding", lambda b, s_x, s_w, w, z: (b / (s_x * s_w)).astype(int) - z * w.sum(1)),
+        ("truncation_for_rounding", lambda b, s_x, s_w, w, z: b // (s_x * s_w) - z * w.sum(1)),
     ],
     "correct_sums": [
         ("cross_term_of_wrong_sign", lambda raw, x, w, k, z_x, z_w: raw - z_w * x[:, None] - z_x * w - k * z_x * z_w),
         ("constant_cross_term_forgotten", lambda raw, x, w, k, z_x, z_w: raw - z_w * x[:, None] - z_x * w),
+        (
+            "constant_cross_term_forgotten",
+            lambda raw, x, w, k, z_x, z_w: raw - z_w * x[:, None] - z_x * w + len(x) * z_x * z_w,
+        ),
         ("zero_points_exchanged", lambda raw, x, w, k, z_x, z_w: raw - z_x * x[:, None] - z_w * w + k * z_x * z_w),
     ],
     "rescale": [
-        ("shift_without_rounding", lambda a, M0, n: (a.astype(np.int64) * M0) >> n),
-        ("shift_without_rounding", lambda a, M0, n: (a * (M0 / 2**n)).astype(int)),
+        ("shift_without_rounding", only_shifted),
+        ("shift_without_rounding", divided_and_converted),
         ("product_in_32_bits", multiplied_in_32_bits),
         ("double_rounding", rounded_on_the_way),
+        ("multiplier_of_one_bit_too_many", unguarded),
+        ("truncation_for_rounding", multiplier_cut_off),
     ],
     "convolve": [
         ("padding_with_code_zero", convolve_padded_first),
         ("zero_point_ignored_in_the_sum", convolve_raw_codes),
         ("kernel_turned", lambda q_x, q_w, z: convolve_by_windows(q_x, np.flip(q_w, (2, 3)), z)),
+        ("subtraction_in_the_code_type", convolve_subtracting_in_uint8),
+        ("accumulator_too_narrow", convolve_summing_in_int16),
     ],
     "quantized_layer": [
         ("multiplier_inverted", layer_that_divides),
         ("relu_at_code_zero", layer_without_its_zero_point),
         ("ties_rounded_up", layer_with_floor_and_half),
+        (
+            "zero_point_inside_the_rounding",
+            layer_ending_in(lambda t, b, m, z: np.clip(np.rint((t + b) * m + z), z, 255)),
+        ),
+        ("bias_after_the_multiplier", layer_ending_in(lambda t, b, m, z: np.clip(np.rint(t * m) + b + z, z, 255))),
+        ("bias_after_the_multiplier", layer_ending_in(lambda t, b, m, z: np.clip(np.rint(t * m + b) + z, z, 255))),
+        ("output_zero_point_forgotten", layer_ending_in(lambda t, b, m, z: np.clip(np.rint((t + b) * m), 0, 255))),
+        ("bias_forgotten", layer_ending_in(lambda t, b, m, z: np.clip(np.rint(t * m) + z, z, 255))),
+        (
+            "clamped_before_the_zero_point",
+            layer_ending_in(lambda t, b, m, z: np.clip(np.rint((t + b) * m), 0, 255) + z),
+        ),
+        (
+            "wrap_instead_of_clamp",
+            layer_ending_in(lambda t, b, m, z: (np.rint((t + b) * m) + z).astype(int).astype(np.uint8).clip(z, 255)),
+        ),
+        ("zero_point_ignored_in_the_sum", layer_of_raw_codes),
     ],
+}
+
+UNNAMED = {
+    "rescale": [rescaled_in_float32, of_thirty_one_bits],
+    "convolve": [convolve_with_a_border_of_one],
 }

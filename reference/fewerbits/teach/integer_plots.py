@@ -18,8 +18,8 @@ def headroom(sums: Mapping[str, Sequence[float]], layers: Sequence[str], title: 
         axes.axhline(2.0 ** (bits - 1), color=BLACK, linestyle=":", linewidth=1.2)
         axes.text(len(layers) - 0.6, 2.0 ** (bits - 1), f"int{bits}", fontsize=10, va="bottom")
     for (name, values), color, marker in zip(sums.items(), LINES, MARKERS):
-        axes.plot(range(len(layers)), values, color=color, marker=marker, markersize=7, label=name)
-    axes.set(title=title, xlabel="layer", ylabel="magnitude of a sum", yscale="log", ylim=(50, 3e10))
+        axes.plot(range(len(layers)), values, color=color, marker=marker, markersize=8, linestyle="", label=name)
+    axes.set(title=title, xlabel="layer", ylabel="magnitude of a sum", yscale="log", ylim=(50, 3e11))
     axes.set_xlim(-0.4, len(layers))
     axes.set_xticks(range(len(layers)), layers)
     axes.legend(loc="upper center", ncols=3)
@@ -31,13 +31,14 @@ def rounding_rules(accumulators: ArrayLike, multiplier: float, title: str) -> Fi
     figure, axes = new_figure(4.2)
     sums = np.asarray(accumulators, np.int32)
     real = sums * multiplier
-    axes.plot(real, real, color=BLACK, linewidth=1.0, linestyle=":", label="not rounded")
+    lowest, highest = int(np.rint(real.min())), int(np.rint(real.max()))
+    for code in range(lowest, highest + 1):
+        # A band for each code: the rows inside it all stand for this code.
+        axes.axhspan(code - 0.4, code + 0.4, color=BLACK, alpha=0.07, linewidth=0)
     for place, (rule, color, marker) in enumerate(zip(RULES, LINES, MARKERS)):
         codes = requantize(sums, multiplier, 0, -128, 127, rule)
-        # One above the other, since most of them agree.
         axes.plot(real, codes + 0.16 * (1.5 - place), marker, color=color, markersize=5, label=rule)
-    axes.set(title=title, xlabel="accumulator · m", ylabel="code (rules one below the other)")
-    lowest, highest = int(np.rint(real.min())), int(np.rint(real.max()))
+    axes.set(title=title, xlabel="accumulator · m", ylabel="code: one band, four rules")
     axes.set_yticks(range(lowest, highest + 1))
     axes.legend(loc="upper left")
     return figure

@@ -18,30 +18,44 @@ from fewerbits.teach.check.task import Between, Output, Probe, Task
 Array = NDArray[Any]
 
 
-def right_rescale(accumulators: Array, M0: int, n: int) -> Between:
-    """a·M0/2^n in fractions; at a tie both neighbours."""
-    exact = [Fraction(int(a) * M0, 2**n) for a in accumulators.flat]
+def right_multiplier(m: float, bits: int) -> tuple[int, int]:
+    """Of all M0/2^n with M0 of just that many bits the one nearest to m, in fractions."""
+    exact, least, end = Fraction(m), 2 ** (bits - 1), 2**bits
+    candidates = [(int(exact * 2**n) + more, n) for n in range(80) for more in (0, 1)]
+    return min(
+        ((M0, n) for M0, n in candidates if least <= M0 < end),
+        key=lambda pair: abs(Fraction(pair[0], 2 ** pair[1]) - exact),
+    )
+
+
+def right_rescale(accumulators: Array, m: float, bits: int) -> tuple[int, int, Between]:
+    """M0, n, and a·M0/2^n in fractions; at a tie both neighbours."""
+    M0, n = right_multiplier(m, bits)
+    exact = [Fraction(int(a) * M0, 2**n) for a in accumulators]
     half = Fraction(1, 2)
     low = [-((half - value) // 1) for value in exact]
     high = [(value + half) // 1 for value in exact]
-    return Between(*(np.array(end, np.float64).reshape(accumulators.shape) for end in (low, high)))
+    return M0, n, Between(np.array(low, np.float64), np.array(high, np.float64))
 
 
 def _rescale_probes() -> list[Probe]:
     rng = np.random.default_rng(64)
     return [
-        (np.array([1, 3], np.int32), 2**30, 32),
-        (np.array([14_300, -8_480, 14_390], np.int32), 1_374_389_535, 37),
-        (np.array([-3, -1, 5, 9, 21], np.int32), 2**30, 33),
-        (np.arange(-20, 21, dtype=np.int32), 3 * 2**29, 34),
-        (rng.integers(-(2**17), 2**17, (4, 30)).astype(np.int32), 1_800_000_001, 40),
-        (rng.integers(-(2**20), 2**20, 200).astype(np.int32), 2**31 - 1, 41),
+        (np.array([1, 3], np.int32), 0.25, 8),
+        (np.array([14_300, -8_480, 14_390], np.int32), 0.01, 31),
+        (np.array([-3, -1, 5, 9, 21], np.int32), 0.125, 31),
+        (np.array([100, -3_000, 20_000], np.int32), 0.01, 8),
+        (np.arange(-20, 21, dtype=np.int32), 0.09375, 31),
+        (np.array([-200, 7, 500, 1_000], np.int32), 0.999, 8),
+        (rng.integers(-(2**17), 2**17, 120).astype(np.int32), 0.0016371, 31),
+        (rng.integers(-(2**20), 2**20, 200).astype(np.int32), 0.0023, 16),
+        (rng.integers(2**30, 2**31 - 1, 40).astype(np.int32), 0.0097, 31),
     ]
 
 
 rescale = Task(
-    call="rescale(accumulators, M0, n)",
-    returns=(Output("codes", integer=True),),
+    call="rescale(accumulators, m, bits)",
+    returns=(Output("M0", integer=True), Output("n", integer=True), Output("codes", integer=True)),
     oracle=right_rescale,
     probes=_rescale_probes,
 )
@@ -84,7 +98,7 @@ def _first_layer() -> Probe:
     """`conv1` of the course's network on two photographs, with 7-bit weights: they saturate on no CPU."""
     network = fold("vgg32", data.load_weights("vgg32"))
     images = data.load_fashion_mnist("test").images[:2]
-    seen = calibrate(network, data.to_float(data.load_fashion_mnist("train").images[:20]))
+    seen = calibrate(network, data.to_float(data.load_fashion_mnist("train").images[:20]), title="")
     quantized = quantize_network(network, seen, weight_bits=7)
     multiplier = quantized.bias_scale("conv1") / quantized.activations["conv1"].scale
     return images[:, np.newaxis], quantized.codes["conv1"], quantized.biases["conv1"], 0, multiplier, 0
@@ -101,7 +115,8 @@ def _quantized_layer_probes() -> list[Probe]:
     biases = rng.integers(-9000, 9000, 4).astype(np.int32)
     return [
         (image, kernel, np.array([20], np.int32), 10, np.array([0.125], np.float32), 3),
-        (at_ties, centre, np.zeros(1, np.int32), 10, np.array([0.5], np.float32), 0),
+        # Halves and an odd zero point: whether it is added before or after rounding shows.
+        (at_ties, centre, np.zeros(1, np.int32), 10, np.array([0.5], np.float32), 3),
         (image, -kernel, np.array([61], np.int32), 12, np.array([0.25], np.float32), 20),
         (image, kernel, np.array([-11], np.int32), 5, np.array([0.5], np.float32), 100),
         (many, weights, biases, 120, rng.uniform(0.002, 0.01, 4).astype(np.float32), 40),

@@ -14,35 +14,65 @@ from fewerbits.teach.check.task import Between, Output, Probe, Task
 Array = NDArray[Any]
 
 
-def right_accumulate(q_x: Array, q_w: Array, x_zero_point: int) -> list[list[int]]:
-    """Σ_k (q_x − z_x)·q_w, product by product."""
+def right_accumulate(q_x: Array, q_w: Array, x_zero_point: int, w_zero_point: int) -> list[list[int]]:
+    """Σ_k (q_x − z_x)·(q_w − z_w), product by product."""
     rows, weights = q_x.tolist(), q_w.tolist()
-    return [[sum((x - x_zero_point) * w for x, w in zip(row, column)) for column in weights] for row in rows]
+    return [
+        [sum((x - x_zero_point) * (w - w_zero_point) for x, w in zip(row, column)) for column in weights]
+        for row in rows
+    ]
 
 
 def _accumulate_probes() -> list[Probe]:
     rng = np.random.default_rng(60)
 
-    def layer(rows: int, outputs: int, terms: int, zero_point: int) -> Probe:
+    def layer(rows: int, outputs: int, terms: int, x_zero_point: int, w_zero_point: int) -> Probe:
         q_x = rng.integers(0, 256, (rows, terms)).astype(np.uint8)
-        return q_x, rng.integers(-127, 128, (outputs, terms)).astype(np.int8), zero_point
+        return q_x, rng.integers(-127, 128, (outputs, terms)).astype(np.int8), x_zero_point, w_zero_point
 
     return [
-        (np.array([[3, 5]], np.uint8), np.array([[2, 4]], np.int8), 2),
-        (np.array([[3, 5]], np.uint8), np.array([[2, -4]], np.int8), 4),
-        (np.array([[100, 25, 62, 150]], np.uint8), np.array([[50, -100, 25, 75]], np.int8), 50),
-        (np.full((1, 3), 255, np.uint8), np.full((2, 3), 127, np.int8), 0),
-        layer(3, 2, 5, 128),
-        layer(4, 6, 40, 7),
-        layer(2, 3, 300, 200),
+        (np.array([[3, 5]], np.uint8), np.array([[2, 4]], np.int8), 2, 1),
+        (np.array([[3, 5]], np.uint8), np.array([[2, -4]], np.int8), 4, 0),
+        (np.array([[100, 25, 62, 150]], np.uint8), np.array([[60, -90, 35, 85]], np.int8), 50, 10),
+        (np.full((1, 3), 255, np.uint8), np.full((2, 3), 127, np.int8), 0, -100),
+        layer(3, 2, 5, 128, 0),
+        layer(4, 6, 40, 7, -3),
+        layer(2, 3, 300, 200, 20),
     ]
 
 
 accumulate = Task(
-    call="accumulate(q_x, q_w, x_zero_point)",
+    call="accumulate(q_x, q_w, x_zero_point, w_zero_point)",
     returns=(Output("accumulators", integer=True),),
     oracle=right_accumulate,
     probes=_accumulate_probes,
+    divisible=False,
+)
+
+
+def right_sum_bounds(q_w: Array, x_zero_point: int) -> tuple[list[int], list[int]]:
+    """Weight by weight the least and the greatest of all 256 products, added."""
+    products = [[[(code - x_zero_point) * w for code in range(256)] for w in row] for row in q_w.tolist()]
+    return [sum(map(min, row)) for row in products], [sum(map(max, row)) for row in products]
+
+
+def _sum_bounds_probes() -> list[Probe]:
+    rng = np.random.default_rng(66)
+    return [
+        (np.array([[2, -1]], np.int8), 55),
+        (np.array([[3, -128, 127]], np.int8), 128),
+        (np.array([[50, -100, 25, 75], [-30, 12, 110, -70]], np.int8), 50),
+        (np.array([[5, 7], [-5, -7]], np.int8), 0),
+        (rng.integers(-127, 128, (3, 20)).astype(np.int8), 255),
+        (rng.integers(-128, 128, (2, 60)).astype(np.int8), 201),
+    ]
+
+
+sum_bounds = Task(
+    call="sum_bounds(q_w, x_zero_point)",
+    returns=(Output("low", integer=True), Output("high", integer=True)),
+    oracle=right_sum_bounds,
+    probes=_sum_bounds_probes,
     divisible=False,
 )
 
@@ -54,26 +84,32 @@ def nearest(value: Fraction) -> tuple[int, int]:
     return math.ceil(value - half - slack), math.floor(value + half + slack)
 
 
-def right_bias_codes(bias: Array, s_x: float, s_w: Array) -> Between:
-    """bias/(s_x·s_w) in fractions, channel by channel."""
+def right_bias_codes(bias: Array, s_x: float, s_w: Array, q_w: Array, x_zero_point: int) -> Between:
+    """bias/(s_x·s_w) in fractions, less the cross term of z_x, channel by channel."""
     ends = [nearest(Fraction(float(b)) / (Fraction(s_x) * Fraction(float(s)))) for b, s in zip(bias, s_w)]
-    return Between(*(np.array(end) for end in zip(*ends)))
+    terms = [x_zero_point * sum(row) for row in q_w.tolist()]
+    return Between(*(np.array(end) - terms for end in zip(*ends)))
 
 
 def _bias_codes_probes() -> list[Probe]:
     rng = np.random.default_rng(61)
+
+    def layer(bias: Array, s_x: float, s_w: Array, terms: int, x_zero_point: int) -> Probe:
+        return bias, s_x, s_w, rng.integers(-127, 128, (len(bias), terms)).astype(np.int8), x_zero_point
+
+    few = np.array([[5, -3], [2, 4]], np.int8)
     return [
-        (np.array([0.30013, -0.20006]), 0.02, np.array([0.01, 0.01])),
-        (np.array([0.5]), 0.03, np.array([0.02])),
-        (np.array([-0.5, 0.25]), 0.03, np.array([0.02, 0.007])),
-        (np.array([0.0, 2.0, -1.0]), 0.004, np.array([0.5, 0.003, 0.009])),
-        (rng.normal(size=8), 0.05, rng.uniform(0.001, 0.02, 8)),
-        (rng.normal(size=12) * 3, 0.11, rng.uniform(0.01, 0.2, 12)),
+        (np.array([0.30013, -0.20006]), 0.02, np.array([0.01, 0.01]), few, 10),
+        (np.array([0.5]), 0.03, np.array([0.02]), few[:1], 0),
+        (np.array([-0.5, 0.25]), 0.03, np.array([0.02, 0.007]), few, 100),
+        layer(np.array([0.0, 2.0, -1.0]), 0.004, np.array([0.5, 0.003, 0.009]), 4, 50),
+        layer(rng.normal(size=8), 0.05, rng.uniform(0.001, 0.02, 8), 40, 128),
+        layer(rng.normal(size=12) * 3, 0.11, rng.uniform(0.01, 0.2, 12), 300, 7),
     ]
 
 
 bias_codes = Task(
-    call="bias_codes(bias, s_x, s_w)",
+    call="bias_codes(bias, s_x, s_w, q_w, x_zero_point)",
     returns=(Output("codes", integer=True),),
     oracle=right_bias_codes,
     probes=_bias_codes_probes,
@@ -127,27 +163,31 @@ def right_convolve(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
     count, _, height, width = q_x.shape
     x, w = q_x.astype(np.int64) - x_zero_point, q_w.astype(np.int64)
     total = np.zeros((count, len(w), height, width), np.int64)
+    border = w.shape[2] // 2
     for row, column in np.ndindex(height, width):
-        for i, j in np.ndindex(3, 3):
-            if 0 <= row + i - 1 < height and 0 <= column + j - 1 < width:
-                total[:, :, row, column] += x[:, :, row + i - 1, column + j - 1] @ w[:, :, i, j].T
+        for i, j in np.ndindex(w.shape[2:]):
+            y, z = row + i - border, column + j - border
+            if 0 <= y < height and 0 <= z < width:
+                total[:, :, row, column] += x[:, :, y, z] @ w[:, :, i, j].T
     return total
 
 
 def _convolve_probes() -> list[Probe]:
     rng = np.random.default_rng(63)
 
-    def layer(images: int, inputs: int, outputs: int, height: int, width: int, zero_point: int) -> Probe:
+    def layer(images: int, inputs: int, outputs: int, height: int, width: int, side: int, zero_point: int) -> Probe:
         q_x = rng.integers(0, 256, (images, inputs, height, width)).astype(np.uint8)
-        return q_x, rng.integers(-127, 128, (outputs, inputs, 3, 3)).astype(np.int8), zero_point
+        return q_x, rng.integers(-127, 128, (outputs, inputs, side, side)).astype(np.int8), zero_point
 
     kernel = np.arange(1, 10, dtype=np.int8).reshape(1, 1, 3, 3)
     return [
-        (np.array([[[[10, 12], [14, 16]]]], np.uint8), kernel, 10),
+        (np.array([[[[10, 12], [14, 16]]]], np.uint8), kernel, 12),
         (np.arange(16, dtype=np.uint8).reshape(1, 1, 4, 4), kernel, 5),
-        layer(1, 1, 2, 3, 5, 0),
-        layer(2, 3, 2, 5, 4, 128),
-        layer(1, 16, 4, 6, 6, 255),
+        layer(1, 1, 2, 3, 5, 3, 0),
+        layer(1, 2, 1, 4, 6, 5, 30),
+        layer(2, 3, 2, 5, 4, 3, 128),
+        layer(1, 16, 4, 3, 3, 1, 9),
+        layer(1, 16, 4, 6, 6, 3, 255),
     ]
 
 

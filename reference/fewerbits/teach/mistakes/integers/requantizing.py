@@ -7,15 +7,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fewerbits.teach.mistakes.integers.sums import bordered, padding_with_code_zero, windows_times_weights
+from fewerbits.teach.mistakes.integers.sums import (
+    bordered,
+    padding_with_code_zero,
+    windows_times_weights,
+    zero_point_ignored_in_the_sum,
+)
 from fewerbits.teach.mistakes.record import also, mistake
-from fewerbits.teach.mistakes.uniform.codes import truncation_for_rounding, wrap_instead_of_clamp
+from fewerbits.teach.mistakes.uniform.codes import (
+    clamped_before_the_zero_point,
+    truncation_for_rounding,
+    wrap_instead_of_clamp,
+)
 
 Array = NDArray[Any]
 
 
+def _multiplier(m: float, bits: int) -> tuple[int, int]:
+    """M0 of so many bits and n with M0/2^n nearest to m."""
+    fraction, exponent = np.frexp(m)
+    M0, n = round(float(fraction) * 2**bits), bits - int(exponent)
+    return (M0 // 2, n - 1) if 2**bits == M0 else (M0, n)
+
+
 def _product(accumulators: Array, M0: int) -> Array:
-    return accumulators.astype(np.int64) * int(M0)
+    return accumulators.astype(np.int64) * M0
+
+
+def _high(accumulators: Array, M0: int, bits: int) -> Array:
+    """The product without its last `bits` bits, rounded."""
+    return (_product(accumulators, M0) + 2 ** (bits - 1)) >> bits
+
+
+def _nearest(accumulators: Array, M0: int, n: int) -> tuple[int, int, Array]:
+    return M0, n, (_product(accumulators, M0) + (1 << (n - 1))) >> n
 
 
 @mistake(
@@ -25,13 +50,15 @@ def _product(accumulators: Array, M0: int) -> Array:
     repair="Add half of what one unit of the result is worth, 2^(n−1), before the shift.",
     source="common in first fixed-point implementations",
 )
-def shift_without_rounding(accumulators: Array, M0: int, n: int) -> Array:
-    return _product(accumulators, M0) >> n
+def shift_without_rounding(accumulators: Array, m: float, bits: int) -> tuple[int, int, Array]:
+    M0, n = _multiplier(m, bits)
+    return M0, n, _product(accumulators, M0) >> n
 
 
 @also(shift_without_rounding, "rescale")
-def division_toward_zero(accumulators: Array, M0: int, n: int) -> Array:
-    return np.trunc(accumulators.astype(np.float64) * (M0 / 2.0**n)).astype(np.int64)
+def division_toward_zero(accumulators: Array, m: float, bits: int) -> tuple[int, int, Array]:
+    M0, n = _multiplier(m, bits)
+    return M0, n, np.trunc(accumulators.astype(np.float64) * (M0 / 2.0**n)).astype(np.int64)
 
 
 @mistake(
@@ -41,14 +68,16 @@ def division_toward_zero(accumulators: Array, M0: int, n: int) -> Array:
     repair="Convert the sums to int64 before multiplying.",
     source="common; C multiplies two int32 in 32 bits, and so does NumPy",
 )
-def product_in_32_bits(accumulators: Array, M0: int, n: int) -> Array:
-    return (accumulators * np.int32(M0) + (1 << (n - 1))) >> n
+def product_in_32_bits(accumulators: Array, m: float, bits: int) -> tuple[int, int, Array]:
+    M0, n = _multiplier(m, bits)
+    return M0, n, (accumulators * np.int32(M0) + (1 << (n - 1))) >> n
 
 
 @also(product_in_32_bits, "rescale")
-def product_in_32_bits_shifted_in_64(accumulators: Array, M0: int, n: int) -> Array:
+def product_in_32_bits_shifted_in_64(accumulators: Array, m: float, bits: int) -> tuple[int, int, Array]:
+    M0, n = _multiplier(m, bits)
     wrapped = (accumulators * np.int32(M0)).astype(np.int64)
-    return (wrapped + (1 << (n - 1))) >> n
+    return M0, n, (wrapped + (1 << (n - 1))) >> n
 
 
 @mistake(
@@ -58,18 +87,37 @@ def product_in_32_bits_shifted_in_64(accumulators: Array, M0: int, n: int) -> Ar
     repair="Keep all bits of the product and round once, in the last shift.",
     source="gemmlowp's two steps, kept on purpose in TensorFlow Lite's reference kernels",
 )
-def double_rounding(accumulators: Array, M0: int, n: int) -> Array:
-    high = (_product(accumulators, M0) + 2**30) >> 31
-    rest = n - 31
-    half = (1 << rest) >> 1
-    return (high + half - ((high < 0) & (rest > 0))) >> rest
+def double_rounding(accumulators: Array, m: float, bits: int) -> tuple[int, int, Array]:
+    M0, n = _multiplier(m, bits)
+    high, rest = _high(accumulators, M0, bits), n - bits
+    # Of a multiplier of 1, which 0.999 becomes in few bits, half the result is left, and nothing to round.
+    codes = high * 2 if rest < 0 else (high + ((1 << rest) >> 1) - ((high < 0) & (rest > 0))) >> rest
+    return M0, n, codes
 
 
 @also(double_rounding, "rescale")
-def double_rounding_half_up(accumulators: Array, M0: int, n: int) -> Array:
-    high = (_product(accumulators, M0) + 2**30) >> 31
-    rest = n - 31
-    return (high + ((1 << rest) >> 1)) >> rest
+def double_rounding_half_up(accumulators: Array, m: float, bits: int) -> tuple[int, int, Array]:
+    M0, n = _multiplier(m, bits)
+    high, rest = _high(accumulators, M0, bits), n - bits
+    return M0, n, high * 2 if rest < 0 else (high + ((1 << rest) >> 1)) >> rest
+
+
+@mistake(
+    "rescale",
+    symptom="Nearly always right; a multiplier just below a power of two gives an M0 that does not fit its type.",
+    cause="Rounding took the fraction up to 1, so that M0 is 2^bits and needs one bit more than there are.",
+    repair="Where M0 is 2^bits, halve it and lower n by one.",
+    source="TensorFlow Lite's QuantizeMultiplier has the guard that first versions forget",
+)
+def multiplier_of_one_bit_too_many(accumulators: Array, m: float, bits: int) -> tuple[int, int, Array]:
+    fraction, exponent = np.frexp(m)
+    return _nearest(accumulators, round(float(fraction) * 2**bits), bits - int(exponent))
+
+
+@also(truncation_for_rounding, "rescale")
+def truncated_multiplier(accumulators: Array, m: float, bits: int) -> tuple[int, int, Array]:
+    fraction, exponent = np.frexp(m)
+    return _nearest(accumulators, int(float(fraction) * 2**bits), bits - int(exponent))
 
 
 def _layer(
@@ -83,18 +131,29 @@ def _layer(
     fault: str,
 ) -> Array:
     border = 0 if fault == "border" else x_zero_point
-    sums = windows_times_weights(bordered(q_x, border) - int(x_zero_point), q_w)
+    sums = windows_times_weights(bordered(q_x, border, q_w) - int(x_zero_point), q_w)
     bias = q_b.astype(np.int64).reshape(-1, 1, 1)
+    zero = int(y_zero_point)
     factor = multiplier.astype(np.float64).reshape(-1, 1, 1)
-    if fault == "bias":
-        real = sums * factor
-    else:
-        real = (sums + bias) / factor if fault == "inverted" else (sums + bias) * factor
-    rounded = {"ties": np.floor(real + 0.5), "floor": np.floor(real)}.get(fault, np.rint(real))
-    codes = rounded + (bias if fault == "bias" else 0) + int(y_zero_point)
+    real = (sums if fault in ("late bias", "bias as output", "no bias") else sums + bias) * factor
+    codes = {
+        "inverted": lambda: np.rint((sums + bias) / factor) + zero,
+        "ties": lambda: np.floor(real + 0.5) + zero,
+        "floor": lambda: np.floor(real) + zero,
+        "late bias": lambda: np.rint(real) + bias + zero,
+        "bias as output": lambda: np.rint(real + bias) + zero,
+        "zero first": lambda: np.rint(real + zero),
+        "no zero": lambda: np.rint(real),
+    }.get(fault, lambda: np.rint(real) + zero)()
     if fault == "wrap":
-        return np.maximum(codes, int(y_zero_point)).astype(np.int64).astype(np.uint8)
-    return np.clip(codes, 0 if fault == "relu" else int(y_zero_point), 255).astype(np.uint8)
+        return np.maximum(codes, zero).astype(np.int64).astype(np.uint8)
+    if fault == "wrap, then clip":
+        return np.maximum(codes.astype(np.int64).astype(np.uint8), np.uint8(zero))
+    if fault == "no clip":
+        return codes.astype(np.int64).astype(np.uint8)
+    if fault == "clip first":
+        return np.clip(codes - zero, 0, 255) + zero
+    return np.clip(codes, 0 if fault in ("relu", "no zero") else zero, 255).astype(np.uint8)
 
 
 @mistake(
@@ -129,7 +188,49 @@ def relu_at_code_zero(q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: 
 def bias_after_the_multiplier(
     q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int
 ) -> Array:
-    return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="bias")
+    return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="late bias")
+
+
+@also(bias_after_the_multiplier, "quantized_layer")
+def bias_code_as_an_output(q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int) -> Array:
+    return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="bias as output")
+
+
+@mistake(
+    "quantized_layer",
+    symptom="A few codes differ by one from the engine's, all at exact halves, and only with an odd zero point.",
+    cause="The zero point is added before rounding: with an odd one, every half then goes to its other neighbour.",
+    repair="Round first, then add the zero point.",
+    source="np.rint(x/s + z), as the formula is often written",
+)
+def zero_point_inside_the_rounding(
+    q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int
+) -> Array:
+    return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="zero first")
+
+
+@mistake(
+    "quantized_layer",
+    symptom="All outputs are too small by one constant, and most are 0.",
+    cause="The rounded number counts from the number zero, and the code of zero is missing.",
+    repair="Add the zero point of the output after rounding, before clipping.",
+    source="common where data after a ReLU, whose zero point is 0, served as the example",
+)
+def output_zero_point_forgotten(
+    q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int
+) -> Array:
+    return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="no zero")
+
+
+@mistake(
+    "quantized_layer",
+    symptom="Each channel is off by a constant of its own, for every input.",
+    cause="The bias is never added.",
+    repair="Add the codes of the bias to the sums, channel by channel.",
+    source="common in first implementations",
+)
+def bias_forgotten(q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int) -> Array:
+    return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="no bias")
 
 
 @mistake(
@@ -158,3 +259,27 @@ def layer_padded_with_code_zero(
     q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int
 ) -> Array:
     return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="border")
+
+
+@also(wrap_instead_of_clamp, "quantized_layer")
+def layer_cast_before_it_is_clipped(
+    q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int
+) -> Array:
+    return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="wrap, then clip")
+
+
+@also(wrap_instead_of_clamp, "quantized_layer")
+def layer_never_clipped(q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int) -> Array:
+    return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="no clip")
+
+
+@also(clamped_before_the_zero_point, "quantized_layer")
+def layer_clipped_before_the_zero_point(
+    q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int
+) -> Array:
+    return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="clip first")
+
+
+@also(zero_point_ignored_in_the_sum, "quantized_layer")
+def layer_of_raw_codes(q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int) -> Array:
+    return _layer(q_x, q_w, q_b, 0, m, y_zero_point, fault="")

@@ -14,8 +14,16 @@ from fewerbits.teach.mistakes.uniform.codes import subtraction_in_the_code_type,
 Array = NDArray[Any]
 
 
-def _sums(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return (q_x.astype(np.int64) - int(x_zero_point)) @ q_w.T.astype(np.int64)
+def _sums(q_x: Array, q_w: Array, x_zero_point: int, w_zero_point: int) -> Array:
+    return (q_x.astype(np.int64) - int(x_zero_point)) @ (q_w.astype(np.int64) - int(w_zero_point)).T
+
+
+def _right_bias(bias: Array, s_x: float, s_w: Array) -> Array:
+    return np.rint(bias / (s_x * s_w)).astype(np.int64)
+
+
+def _cross_term(q_w: Array, x_zero_point: int) -> Array:
+    return int(x_zero_point) * q_w.astype(np.int64).sum(axis=1)
 
 
 @mistake(
@@ -25,13 +33,13 @@ def _sums(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
     repair="Convert the codes to int32 before the product, not after it.",
     source="common in first implementations; NumPy multiplies uint8 by int8 in int16",
 )
-def accumulator_too_narrow(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return _sums(q_x, q_w, x_zero_point).astype(np.int8)
+def accumulator_too_narrow(q_x: Array, q_w: Array, x_zero_point: int, w_zero_point: int) -> Array:
+    return _sums(q_x, q_w, x_zero_point, w_zero_point).astype(np.int8)
 
 
 @also(accumulator_too_narrow, "accumulate")
-def accumulator_of_sixteen_bits(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return _sums(q_x, q_w, x_zero_point).astype(np.int16)
+def accumulator_of_sixteen_bits(q_x: Array, q_w: Array, x_zero_point: int, w_zero_point: int) -> Array:
+    return _sums(q_x, q_w, x_zero_point, w_zero_point).astype(np.int16)
 
 
 @mistake(
@@ -41,23 +49,90 @@ def accumulator_of_sixteen_bits(q_x: Array, q_w: Array, x_zero_point: int) -> Ar
     repair="Subtract the zero point from the codes of the input, or subtract its cross term from the sum.",
     source="common where data after a ReLU, whose zero point is 0, served as the example",
 )
-def zero_point_ignored_in_the_sum(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return _sums(q_x, q_w, 0)
+def zero_point_ignored_in_the_sum(q_x: Array, q_w: Array, x_zero_point: int, w_zero_point: int) -> Array:
+    return _sums(q_x, q_w, 0, w_zero_point)
 
 
 @also(zero_point_ignored_in_the_sum, "accumulate")
-def zero_point_ignored_in_sixteen_bits(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return _sums(q_x, q_w, 0).astype(np.int16)
+def zero_point_ignored_in_sixteen_bits(q_x: Array, q_w: Array, x_zero_point: int, w_zero_point: int) -> Array:
+    return _sums(q_x, q_w, 0, w_zero_point).astype(np.int16)
 
 
 @also(subtraction_in_the_code_type, "accumulate")
-def zero_point_subtracted_in_uint8(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return _sums(q_x - np.uint8(x_zero_point), q_w, 0)
+def zero_point_subtracted_in_uint8(q_x: Array, q_w: Array, x_zero_point: int, w_zero_point: int) -> Array:
+    return _sums(q_x - np.uint8(x_zero_point), q_w, 0, w_zero_point)
 
 
 @also(subtraction_in_the_code_type, "accumulate")
-def everything_in_the_code_types(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return _sums(q_x - np.uint8(x_zero_point), q_w, 0).astype(np.int16)
+def everything_in_the_code_types(q_x: Array, q_w: Array, x_zero_point: int, w_zero_point: int) -> Array:
+    return _sums(q_x - np.uint8(x_zero_point), q_w, 0, w_zero_point).astype(np.int16)
+
+
+@also(zero_point_ignored_in_the_sum, "accumulate")
+def zero_point_of_the_weights_ignored(q_x: Array, q_w: Array, x_zero_point: int, w_zero_point: int) -> Array:
+    return _sums(q_x, q_w, x_zero_point, 0)
+
+
+@also(zero_point_ignored_in_the_sum, "accumulate")
+def both_zero_points_ignored(q_x: Array, q_w: Array, x_zero_point: int, w_zero_point: int) -> Array:
+    return _sums(q_x, q_w, 0, 0)
+
+
+@also(zero_point_ignored_in_the_sum, "accumulate")
+def both_zero_points_ignored_in_sixteen_bits(q_x: Array, q_w: Array, x_zero_point: int, w_zero_point: int) -> Array:
+    return _sums(q_x, q_w, 0, 0).astype(np.int16)
+
+
+@also(subtraction_in_the_code_type, "accumulate")
+def weights_subtracted_in_int8(q_x: Array, q_w: Array, x_zero_point: int, w_zero_point: int) -> Array:
+    return _sums(q_x, q_w - np.int8(w_zero_point), x_zero_point, 0)
+
+
+@also(subtraction_in_the_code_type, "accumulate")
+def both_subtracted_in_the_code_types(q_x: Array, q_w: Array, x_zero_point: int, w_zero_point: int) -> Array:
+    return _sums(q_x - np.uint8(x_zero_point), q_w - np.int8(w_zero_point), 0, 0)
+
+
+@also(subtraction_in_the_code_type, "accumulate")
+def all_of_it_in_the_code_types(q_x: Array, q_w: Array, x_zero_point: int, w_zero_point: int) -> Array:
+    return _sums(q_x - np.uint8(x_zero_point), q_w - np.int8(w_zero_point), 0, 0).astype(np.int16)
+
+
+@mistake(
+    "sum_bounds",
+    symptom="The bounds hold, but no input reaches one of them.",
+    cause="Every product is taken at its largest magnitude, whichever sign it then has.",
+    repair="Choose for each weight the code that makes its product smallest, and the one that makes it largest.",
+    source="the closed bound max(z, 255 − z)·Σ|q_w|, where the two ends themselves are asked",
+)
+def magnitude_for_both_ends(q_w: Array, x_zero_point: int) -> tuple[Array, Array]:
+    bound = max(x_zero_point, 255 - x_zero_point) * np.abs(q_w.astype(np.int64)).sum(axis=1)
+    return -bound, bound
+
+
+@mistake(
+    "sum_bounds",
+    symptom="Bounds that real sums exceed as soon as weights have both signs.",
+    cause="All inputs are given the same extreme code, and weights of opposite signs cancel.",
+    repair="Choose the extreme code weight by weight: a negative weight is at its largest where the input is smallest.",
+    source="common in first estimates",
+)
+def one_code_for_all_inputs(q_w: Array, x_zero_point: int) -> tuple[Array, Array]:
+    total = q_w.astype(np.int64).sum(axis=1)
+    ends = np.stack([-int(x_zero_point) * total, (255 - int(x_zero_point)) * total])
+    return ends.min(axis=0), ends.max(axis=0)
+
+
+@also(one_code_for_all_inputs, "sum_bounds")
+def one_code_for_all_inputs_unordered(q_w: Array, x_zero_point: int) -> tuple[Array, Array]:
+    total = q_w.astype(np.int64).sum(axis=1)
+    return -int(x_zero_point) * total, (255 - int(x_zero_point)) * total
+
+
+@also(zero_point_ignored_in_the_sum, "sum_bounds")
+def zero_point_ignored_in_the_bounds(q_w: Array, x_zero_point: int) -> tuple[Array, Array]:
+    w = q_w.astype(np.int64)
+    return 255 * np.minimum(w, 0).sum(axis=1), 255 * np.maximum(w, 0).sum(axis=1)
 
 
 @mistake(
@@ -67,9 +142,9 @@ def everything_in_the_code_types(q_x: Array, q_w: Array, x_zero_point: int) -> A
     repair="Divide the bias by s_x·s_w, round, and keep it in int32.",
     source="common in first implementations; Jacob et al. 2018, section 2.4, says why not",
 )
-def bias_with_its_own_scale(bias: Array, s_x: float, s_w: Array) -> Array:
+def bias_with_its_own_scale(bias: Array, s_x: float, s_w: Array, q_w: Array, x_zero_point: int) -> Array:
     peak = np.max(np.abs(bias))
-    return np.rint(bias / (peak / 127 if peak else 1.0)).astype(np.int32)
+    return np.rint(bias / (peak / 127 if peak else 1.0)) - _cross_term(q_w, x_zero_point)
 
 
 @mistake(
@@ -79,29 +154,55 @@ def bias_with_its_own_scale(bias: Array, s_x: float, s_w: Array) -> Array:
     repair="Divide the bias by s_x·s_w.",
     source="common in hand-written exporters",
 )
-def bias_at_one_scale_only(bias: Array, s_x: float, s_w: Array) -> Array:
-    return np.rint(bias / s_w).astype(np.int32)
+def bias_at_one_scale_only(bias: Array, s_x: float, s_w: Array, q_w: Array, x_zero_point: int) -> Array:
+    return np.rint(bias / s_w) - _cross_term(q_w, x_zero_point)
 
 
 @also(bias_at_one_scale_only, "bias_codes")
-def bias_at_the_scale_of_the_input(bias: Array, s_x: float, s_w: Array) -> Array:
-    return np.rint(bias / s_x).astype(np.int32)
+def bias_at_the_scale_of_the_input(bias: Array, s_x: float, s_w: Array, q_w: Array, x_zero_point: int) -> Array:
+    return np.rint(bias / s_x) - _cross_term(q_w, x_zero_point)
 
 
 @also(truncation_for_rounding, "bias_codes")
-def truncated_bias(bias: Array, s_x: float, s_w: Array) -> Array:
-    return np.trunc(bias / (s_x * s_w)).astype(np.int32)
+def truncated_bias(bias: Array, s_x: float, s_w: Array, q_w: Array, x_zero_point: int) -> Array:
+    return np.trunc(bias / (s_x * s_w)) - _cross_term(q_w, x_zero_point)
 
 
 @also(truncation_for_rounding, "bias_codes")
-def bias_rounded_down(bias: Array, s_x: float, s_w: Array) -> Array:
-    return np.floor(bias / (s_x * s_w)).astype(np.int32)
+def bias_rounded_down(bias: Array, s_x: float, s_w: Array, q_w: Array, x_zero_point: int) -> Array:
+    return np.floor(bias / (s_x * s_w)) - _cross_term(q_w, x_zero_point)
+
+
+@mistake(
+    "bias_codes",
+    symptom="Small biases are right; larger ones arrive as small numbers of either sign.",
+    cause="The codes are put into too few bits: what does not fit is dropped without a word.",
+    repair="Keep the codes of the bias in int32, like the sums to which they are added.",
+    source="common where all tensors of a layer are made int8; Jacob et al. 2018, section 2.4, says why not",
+)
+def bias_in_too_few_bits(bias: Array, s_x: float, s_w: Array, q_w: Array, x_zero_point: int) -> Array:
+    return _right_bias(bias, s_x, s_w).astype(np.int8) - _cross_term(q_w, x_zero_point)
+
+
+@also(bias_in_too_few_bits, "bias_codes")
+def folded_bias_in_eight_bits(bias: Array, s_x: float, s_w: Array, q_w: Array, x_zero_point: int) -> Array:
+    return (_right_bias(bias, s_x, s_w) - _cross_term(q_w, x_zero_point)).astype(np.int8)
+
+
+@also(bias_in_too_few_bits, "bias_codes")
+def folded_bias_in_sixteen_bits(bias: Array, s_x: float, s_w: Array, q_w: Array, x_zero_point: int) -> Array:
+    return (_right_bias(bias, s_x, s_w) - _cross_term(q_w, x_zero_point)).astype(np.int16)
+
+
+@also(zero_point_ignored_in_the_sum, "bias_codes")
+def zero_point_not_folded(bias: Array, s_x: float, s_w: Array, q_w: Array, x_zero_point: int) -> Array:
+    return _right_bias(bias, s_x, s_w)
 
 
 @mistake(
     "correct_sums",
     symptom="All outputs are off by one constant that grows with the number of inputs.",
-    cause="One of the cross terms enters with the wrong sign.",
+    cause="At least one of the cross terms enters with the wrong sign.",
     repair="Multiply (q_x − z_x)(q_w − z_w) out: mixed terms are subtracted, the product of both zero points is added.",
     source="common when Jacob et al. 2018, eq. 7, is written down from memory",
 )
@@ -116,6 +217,11 @@ def mixed_cross_terms_added(
     raw: Array, x_sums: Array, w_sums: Array, terms: int, x_zero_point: int, w_zero_point: int
 ) -> Array:
     return raw + w_zero_point * x_sums[:, None] + x_zero_point * w_sums + terms * x_zero_point * w_zero_point
+
+
+@also(cross_term_of_wrong_sign, "bias_codes")
+def folded_with_the_wrong_sign(bias: Array, s_x: float, s_w: Array, q_w: Array, x_zero_point: int) -> Array:
+    return _right_bias(bias, s_x, s_w) + _cross_term(q_w, x_zero_point)
 
 
 @mistake(
@@ -138,6 +244,13 @@ def constant_cross_term_counted_once(
     return raw - w_zero_point * x_sums[:, None] - x_zero_point * w_sums + x_zero_point * w_zero_point
 
 
+@also(constant_cross_term_forgotten, "correct_sums")
+def constant_cross_term_counted_per_input(
+    raw: Array, x_sums: Array, w_sums: Array, terms: int, x_zero_point: int, w_zero_point: int
+) -> Array:
+    return raw - w_zero_point * x_sums[:, None] - x_zero_point * w_sums + len(x_sums) * x_zero_point * w_zero_point
+
+
 @mistake(
     "correct_sums",
     symptom="Right when both zero points are equal, wrong otherwise.",
@@ -152,14 +265,15 @@ def zero_points_exchanged(
 
 
 def windows_times_weights(padded: Array, q_w: Array) -> Array:
-    """Sums of 3×3 windows of `padded` (N, C, H + 2, W + 2) times weights (O, C, 3, 3): (N, O, H, W)."""
-    windows = sliding_window_view(padded.astype(np.int64), (3, 3), axis=(2, 3))
+    """Sums of k×k windows of `padded` (N, C, H + k − 1, W + k − 1) times weights (O, C, k, k): (N, O, H, W)."""
+    windows = sliding_window_view(padded.astype(np.int64), q_w.shape[2:], axis=(2, 3))
     return np.einsum("nchwij,ocij->nohw", windows, q_w.astype(np.int64))
 
 
-def bordered(q_x: Array, code: int) -> Array:
-    """Codes in int64 with a frame of one `code` around each image."""
-    return np.pad(q_x.astype(np.int64), ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=int(code))
+def bordered(q_x: Array, code: int, q_w: Array) -> Array:
+    """Codes in int64 with a frame of one `code` around each image, half as wide as the kernel."""
+    frame = (q_w.shape[2] // 2,) * 2
+    return np.pad(q_x.astype(np.int64), ((0, 0), (0, 0), frame, frame), constant_values=int(code))
 
 
 @mistake(
@@ -170,17 +284,17 @@ def bordered(q_x: Array, code: int) -> Array:
     source="common in hand-written kernels; hidden after a ReLU, where the zero point is 0",
 )
 def padding_with_code_zero(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return windows_times_weights(bordered(q_x, 0) - int(x_zero_point), q_w)
+    return windows_times_weights(bordered(q_x, 0, q_w) - int(x_zero_point), q_w)
 
 
 @also(zero_point_ignored_in_the_sum, "convolve")
 def zero_point_ignored_in_a_convolution(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return windows_times_weights(bordered(q_x, 0), q_w)
+    return windows_times_weights(bordered(q_x, 0, q_w), q_w)
 
 
 @also(zero_point_ignored_in_the_sum, "convolve")
 def zero_point_only_in_the_border(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return windows_times_weights(bordered(q_x, x_zero_point), q_w)
+    return windows_times_weights(bordered(q_x, x_zero_point, q_w), q_w)
 
 
 @mistake(
@@ -191,4 +305,19 @@ def zero_point_only_in_the_border(q_x: Array, q_w: Array, x_zero_point: int) -> 
     source="scipy.signal.convolve2d turns the kernel, torch and ONNX do not",
 )
 def kernel_turned(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return windows_times_weights(bordered(q_x, x_zero_point) - int(x_zero_point), q_w[..., ::-1, ::-1])
+    return windows_times_weights(bordered(q_x, x_zero_point, q_w) - int(x_zero_point), q_w[..., ::-1, ::-1])
+
+
+@also(subtraction_in_the_code_type, "convolve")
+def convolved_after_subtraction_in_uint8(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
+    return windows_times_weights(bordered(q_x - np.uint8(x_zero_point), 0, q_w), q_w)
+
+
+@also(subtraction_in_the_code_type, "convolve")
+def convolved_in_the_code_types(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
+    return windows_times_weights(bordered(q_x - np.uint8(x_zero_point), 0, q_w), q_w).astype(np.int16)
+
+
+@also(accumulator_too_narrow, "convolve")
+def convolved_in_sixteen_bits(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
+    return windows_times_weights(bordered(q_x, x_zero_point, q_w) - int(x_zero_point), q_w).astype(np.int16)
