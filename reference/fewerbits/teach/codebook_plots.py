@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
 from fewerbits.teach.plots import BLACK, BLUE, LINES, MARKERS, SKY, VERMILLION, Figure, new_figure
@@ -39,7 +40,8 @@ def levels_over_histogram(x: ArrayLike, levels: ArrayLike, title: str) -> Figure
 
 
 def convergence(paths: ArrayLike, errors: ArrayLike, title: str) -> Figure:
-    """Left where each level stands after each iteration (`paths`, (iterations, levels)); right the mean squared error.
+    """Left where each level stands after each iteration (`paths`, (iterations, levels)); right the mean squared error,
+    in dB.
 
     The errors belong to the same iterations.
     """
@@ -47,8 +49,8 @@ def convergence(paths: ArrayLike, errors: ArrayLike, title: str) -> Figure:
     places, mse = np.asarray(paths), np.asarray(errors)
     left.plot(places, color=BLUE)
     left.set(xlabel="iteration", ylabel="level")
-    right.plot(mse, color=VERMILLION)
-    right.set(xlabel="iteration", ylabel="mean squared error", ylim=(0, None))
+    right.plot(10 * np.log10(mse), color=VERMILLION)
+    right.set(xlabel="iteration", ylabel="mean squared error (dB)")
     figure.suptitle(title, fontsize=12)
     return figure
 
@@ -87,6 +89,8 @@ def distance_bars(points: Mapping[str, tuple[float, float]], title: str) -> Figu
     places = -np.arange(len(points))
     bits, decibels = np.array(list(points.values())).T
     axes.barh(places, 20 * np.log10(2) * bits - decibels, color=np.where(bits < 6, SKY, BLUE), height=0.7)
+    handles = [Patch(color=SKY, label="4-bit codes"), Patch(color=BLUE, label="6 and 8 bits")]
+    axes.legend(handles=handles, loc="upper right")
     axes.set(title=title, xlabel="distance to 6.02 dB per bit (dB)", ylabel="scheme and its bits per value")
     axes.set_yticks(places, [f"{name}: {cost:.2f}" for name, cost in zip(points, bits)])
     axes.grid(visible=False, axis="y")
