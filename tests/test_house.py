@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "reference" / "fewerbits"
+SUPPORTED_PYTHON = re.compile(r"3\.1[1-3]")
 FLOORS = ("tensor", "network", "deploy", "teach")
 TOP_LEVEL = {
     ".binder", ".ci", ".devcontainer", ".github", ".gitignore", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md",
@@ -96,5 +98,29 @@ def test_the_readme_states_the_minutes_of_the_lesson(source: Path) -> None:
 
 def test_files_that_the_readme_links_exist() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text()):
-        if not target.startswith("http"):
+        # The page of the workflow stands on the site that hosts the repository, not in it.
+        if not target.startswith(("http", "../../actions/workflows/ci.yml")):
             assert (ROOT / target).exists(), target
+    assert (ROOT / ".github" / "workflows" / "ci.yml").exists()
+
+
+def test_the_dev_container_runs_what_the_project_has() -> None:
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    assert SUPPORTED_PYTHON.fullmatch(container["image"].rpartition(":")[2])
+    assert container["onCreateCommand"] == "python3 reference/install.py test"
+    module = container["postCreateCommand"].removeprefix(".venv/bin/python -m ")
+    assert (PACKAGE.parent / module.replace(".", "/") / "__main__.py").exists()
+    assert container["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"] == ".venv/bin/python"
+
+
+def test_binder_installs_the_project_with_the_cpu_build_of_torch() -> None:
+    binder = ROOT / ".binder"
+    assert SUPPORTED_PYTHON.fullmatch((binder / "runtime.txt").read_text().strip().removeprefix("python-"))
+    index, project = (binder / "requirements.txt").read_text().splitlines()
+    assert (
+        f'CPU_INDEX = "{index.removeprefix("--extra-index-url ")}"' in (ROOT / "reference" / "install.py").read_text()
+    )
+    assert project == "-e ."
+    assert (binder / "postBuild").stat().st_mode & 0o100
+    for module in re.findall(r"python -m (fewerbits[\w.]+)", (binder / "postBuild").read_text()):
+        assert (PACKAGE.parent / module.replace(".", "/") / "__main__.py").exists()
