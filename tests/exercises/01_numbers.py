@@ -209,6 +209,16 @@ def value_with(*, one=1, bias=-1, signed=True, mask=True):
     return float_value
 
 
+def value_of_normals_only(patterns, exponent_bits, fraction_bits):
+    field = patterns.astype(int) >> fraction_bits & 2**exponent_bits - 1
+    return np.where(field == 0, 0, value_by_loop(patterns, exponent_bits, fraction_bits))
+
+
+def spacing_with_astype(x, fraction_bits, lowest_exponent):
+    exponents = np.log2(np.maximum(np.abs(x), 2.0**lowest_exponent)).astype(int)
+    return 2.0 ** (exponents - fraction_bits)
+
+
 def spacing_from_the_logarithm(x, fraction_bits, lowest_exponent):
     return 2.0 ** (np.floor(np.log2(abs(x))) - fraction_bits)
 
@@ -262,6 +272,7 @@ def gain_with(*, join=np.maximum, total=np.sum, sizes=(4, 1), shared=True):
 SLIPS = {
     "model_gib": [
         ("gigabytes_for_gibibytes", lambda p, b, g, s: gib_by_ceil(p, b, g, s) * 1.073741824),
+        ("bytes_for_gibibytes", lambda p, b, g, s: p * b / 8 + math.ceil(p / g) * s),
         ("metadata_not_counted", lambda p, b, *_: p * b / 2**33),
         ("bits_for_bytes", lambda p, b, g, s: (p * b + s * -(-p // g)) / 2**30),
         ("last_group_not_counted", lambda p, b, g, s: (p * b // 8 + p // g * s) / 2**30),
@@ -272,6 +283,7 @@ SLIPS = {
         ("implicit_one_forgotten", value_with(one=0)),
         ("subnormals_read_as_normal", value_with()),
         ("wrong_bias", value_with(bias=0)),
+        ("subnormals_read_as_zero", value_of_normals_only),
         ("sign_bit_unused", value_with(signed=False)),
         ("sign_left_in_the_exponent", value_with(mask=False)),
         ("minus_applied_after_the_power", lambda *arguments: -np.abs(value_with()(*arguments))),
@@ -281,6 +293,7 @@ SLIPS = {
         ("spacing_without_a_floor", spacing_from_the_logarithm),
         ("spacing_without_a_floor", spacing_by_math),
         ("octave_off_by_one", spacing_by_round),
+        ("logarithm_truncated", spacing_with_astype),
         ("octave_off_by_one", lambda x, m, low: spacing_by_loop(x, m, low) / 2),
         ("spacing_of_the_type_of_the_array", lambda x, m, low: abs(np.spacing(x))),
         ("magnitude_forgotten", lambda x, m, low: spacing_by_loop(np.maximum(x, 2.0**low), m, low)),

@@ -31,6 +31,17 @@ def gigabytes_for_gibibytes(parameters: int, bits: int, group_size: int, scale_b
 
 @mistake(
     "model_gib",
+    symptom="The size is a number with nine or more digits.",
+    cause="It is counted in bytes; what is asked for are GiB.",
+    repair="Divide the bytes by 2^30.",
+    source="common in first implementations",
+)
+def bytes_for_gibibytes(parameters: int, bits: int, group_size: int, scale_bytes: int) -> float:
+    return _bytes(parameters, bits, group_size, scale_bytes)
+
+
+@mistake(
+    "model_gib",
     symptom="The codes take eight times the room that they need.",
     cause="Bits are counted as if they were bytes.",
     repair="Eight bits make a byte: divide by 8.",

@@ -72,6 +72,18 @@ def subnormals_one_octave_too_low(patterns: Codes, exponent_bits: int, fraction_
 
 @mistake(
     "float_value",
+    symptom="The smallest numbers come back as zero, all others are right.",
+    cause="An exponent field of 0 is taken for zero; only with a fraction of 0 it is.",
+    repair="Read them by their own rule: no leading 1, and the exponent of field 1.",
+    source="hardware that flushes subnormals to zero does so on purpose, for speed",
+)
+def subnormals_read_as_zero(patterns: Codes, exponent_bits: int, fraction_bits: int) -> FloatArray:
+    sign, exponent, fraction = _fields(patterns, exponent_bits, fraction_bits)
+    return np.where(exponent > 0, _value(sign, 1 + fraction, exponent - _bias(exponent_bits)), 0)
+
+
+@mistake(
+    "float_value",
     symptom="Every value is exactly half of what it should be, or the same power of two too large or too small.",
     cause="What is subtracted from the exponent field is not the bias of this format.",
     repair="The bias of e exponent bits is 2^(e−1) − 1: 127 for 8 bits, 15 for 5, 7 for 4.",

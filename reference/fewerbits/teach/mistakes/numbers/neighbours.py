@@ -81,6 +81,25 @@ def octave_rounded_up(x: FloatArray, fraction_bits: int, lowest_exponent: int) -
     return np.exp2(np.ceil(np.log2(magnitude)) - fraction_bits)
 
 
+@mistake(
+    "spacing",
+    symptom="Values above 1 are right; below 1 the distance is twice what it should be, except at powers of two.",
+    cause="Conversion to an integer drops the fraction, which for negative numbers rounds up: −1.7 becomes −1.",
+    repair="Use floor, which always goes down.",
+    source="common: int() and astype for floor",
+)
+def logarithm_truncated(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    magnitude = np.maximum(np.abs(x), 2.0**lowest_exponent)
+    return np.exp2(np.trunc(np.log2(magnitude)) - fraction_bits)
+
+
+@also(logarithm_truncated, "spacing")
+def logarithm_truncated_then_limited(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    tiny = 2.0 ** (lowest_exponent - 1)
+    octave = np.trunc(np.log2(np.maximum(np.abs(x), tiny)))
+    return np.exp2(np.maximum(octave, lowest_exponent) - fraction_bits)
+
+
 @also(octave_off_by_one, "spacing")
 def half_the_spacing(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
     return np.exp2(_octave(x, lowest_exponent) - fraction_bits - 1)
