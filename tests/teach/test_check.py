@@ -294,6 +294,12 @@ def test_values_that_differ_are_never_shown_alike():
     assert "expected bounds = [0.25] yours bounds = [0.2500000003]" in text_of(nearly, task)
 
 
+def test_a_whole_number_is_shown_with_all_its_digits():
+    wrong = text_of(lambda accumulators, m, bits: (2**30 + 1, 9, accumulators), check.rescale)
+    assert "M0 = 128" in wrong
+    assert f"M0 = {2**30 + 1}" in wrong
+
+
 def test_a_task_with_names_shows_what_was_reached_on_each_input():
     text = text_of(lambda weights: _stored(weights, 4), check.store)
     assert "input conv2 all inputs ✗ conv2 4.11 bits 15.3 dB, ✗ conv4" in text

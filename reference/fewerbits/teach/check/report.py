@@ -238,9 +238,9 @@ def _show(value: Any, digits: int = DIGITS) -> str:
     if isinstance(value, np.ndarray) and value.ndim:
         text = np.array2string(value, separator=", ", precision=digits, max_line_width=10**6)
         return " ".join(text.split())
-    if isinstance(value, (float, np.floating, np.ndarray)):
-        return f"{float(value):.{digits}g}"
-    return repr(value.item() if isinstance(value, np.generic) else value)
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.item()
+    return f"{value:.{digits}g}" if isinstance(value, float) else repr(value)
 
 
 def _print(text: str) -> None:
