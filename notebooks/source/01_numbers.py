@@ -27,7 +27,7 @@ from fewerbits.network.folding import fold
 from fewerbits.teach import numbers_plots, plots, widgets
 from fewerbits.teach.predict import reveal
 from fewerbits.tensor import minifloat, packing
-from fewerbits.tensor.float_formats import BFLOAT16, E4M3FN, E5M2, FLOAT16
+from fewerbits.tensor.float_formats import BFLOAT16, E4M3FN, E5M2, FLOAT16, FloatFormat
 
 plots.use_style()
 
@@ -89,9 +89,10 @@ assert f"{packed_pair[0]:08b}" == "0011" + "1001"
 # ## 2 · A float is a sign, an exponent and a fraction
 #
 # Scientific notation writes 6500 as 6.5·10³. A float does so in base 2: 6.5 = 1.625·2². Read `float32` from the left:
-# **1** bit of sign, **8** bits of exponent, **23** bits of fraction. A leading digit in base 2 is always 1, so it is
-# not stored: the fraction holds what follows the point. The exponent is stored as an unsigned integer, with 127 added
-# to make it positive. 127 is the **bias**. What stands in the exponent field of 6.5?
+# **1** bit of sign, **8** bits of exponent, **23** bits of fraction. 1.625 = 1 + 1/2 + 1/8 is 1.101 in base 2. The
+# leading digit of a number in base 2 is always 1, so it is not stored: the fraction holds what follows the point. The
+# exponent is stored as an unsigned integer, with 127 added to make it positive. 127 is the **bias**. What stands in the
+# exponent field of 6.5?
 
 # %%
 my_guess = ...
@@ -104,7 +105,8 @@ reveal(my_guess, int(exponent_field[0]), digits=0)
 
 # %% [markdown]
 # `>>` shifts the pattern to the right and drops what falls off; `&` keeps the bits where the mask has ones. The whole
-# pattern, its three fields, and the value put together again:
+# pattern, its three fields, and the value put together again. (`astype` matters: the fields are unsigned integers, in
+# which 124 − 127 would be a huge number.)
 
 
 # %%
@@ -156,7 +158,8 @@ assert len(exponents_in_use) < 32
 #
 # Two exponent fields are set apart. **All ones**: infinity, or NaN ("not a number"), if the fraction is not 0. **All
 # zeros**: here the hidden digit is 0 and not 1, and the exponent is that of field 1. This gives zero, and the
-# **subnormals**, which step evenly down to it. All other numbers are called **normal**.
+# **subnormals**, which step evenly down to it. All other numbers are called **normal**. (`float32_from_fields` is right
+# for normal numbers only; exercise 2 makes it complete, and for any format.)
 
 # %%
 specials = np.array([0.0, 2.0**-149, 2.0**-126, 1.0, np.inf, np.nan], np.float32)
@@ -245,6 +248,7 @@ print("all 65,536 patterns of float16 say the same")
 # %%
 print(f"{'':10}{'largest':>12}{'smallest normal':>17}{'smallest':>12}{'step above 1':>14}")
 for record in (BFLOAT16, FLOAT16, E5M2, E4M3FN):
+    # The next pattern is the next value.
     one_and_next = minifloat.decode(minifloat.encode(1.0, record) + np.arange(2), record)
     step_above_one = one_and_next[1] - one_and_next[0]
     print(f"{record.name:10}{record.max:12.4g}{record.min_normal:17.3g}{record.smallest:12.3g}{step_above_one:14.4g}")
@@ -333,7 +337,7 @@ numbers_plots.spacings(curves, title="Floats keep the relative distance, integer
 normal_values = np.geomspace(2.0**-6, 440, 10_001)
 relative_error = np.abs(minifloat.round_to(normal_values, E4M3FN) / normal_values - 1)
 
-print(f"E4M3: relative error at most {relative_error.max():.4f}, half of 2^-3 is {2**-3 / 2}")
+print(f"E4M3, normal numbers: relative error at most {relative_error.max():.4f}; half a step at 1 is {2**-3 / 2}")
 assert relative_error.max() <= 2.0**-4
 
 # %% [markdown]
@@ -363,6 +367,17 @@ widgets.play(byte_read_as, pattern=(0, 255, 58), exponent_bits=(0, 5, 4))
 # fraction 1.25, value 1.25. Right the distance of neighbours of E4M3, a rising staircase of dots, with a red square at
 # 1.25.
 byte_read_as(pattern=58, exponent_bits=4)
+
+# %% [markdown]
+# The second question: 1. Its exponent field is 0 or 1, and field 0, that of the subnormals, has the exponent of field
+# 1. So both have one and the same step:
+
+# %%
+one_exponent_bit = FloatFormat("E1M6", exponent_bits=1, mantissa_bits=6, bias=0, specials="none")
+steps_of_e1m6 = np.unique(np.diff(minifloat.decode(np.arange(128), one_exponent_bit)))
+
+print("steps of E1M6:", steps_of_e1m6)
+assert len(steps_of_e1m6) == 1
 
 # %% [markdown]
 # ## 6 · Fewer bits are fewer bytes
@@ -433,13 +448,14 @@ assert math.isclose(tokens_per_second["4.5 bits"] / tokens_per_second["16 bits"]
 
 # %% [markdown]
 # No processor was mentioned. As long as memory is what one waits for, speed is the inverse of size, whatever computes.
-# This is why language models are stored in four bits although hardly any processor multiplies four-bit numbers.
+# This is why language models are stored in four bits although few processors can multiply four-bit numbers.
 #
 # ## 8 · Fewer bits are less energy
 #
 # Horowitz published what operations cost on a chip of 2014 (45 nanometres, 0.9 V), in picojoules, 10⁻¹² J. A neural
 # network consists of **multiply-accumulates**, MACs: one multiplication and one addition to a sum. In float32 a MAC is
-# 3.7 + 0.9 pJ. In int8, with a sum in int32, it is 0.2 + 0.1. By what factor is it cheaper?
+# 3.7 + 0.9 pJ. In int8, with a sum in int32, it is 0.2 + 0.1. By what factor is it cheaper? (The last operation of the
+# list below reads from **DRAM**, the memory outside of the chip.)
 
 # %%
 my_guess = ...
@@ -467,10 +483,10 @@ reveal(my_guess, mac_float32 / mac_int8, "times")
 numbers_plots.energies(picojoules, title="Eight-bit integers are cheap; memory is dear")
 
 # %% [markdown]
-# (**DRAM** is the memory outside of the chip. Horowitz gives 1.3 to 2.6 nJ for 64 bits; 640 is half of the lower end.
-# Newer chips need less of everything; that memory is far dearer than arithmetic has stayed true.)
+# (For DRAM Horowitz gives 1.3 to 2.6 nJ per 64 bits; 640 pJ is half of the lower end. Newer chips need less of
+# everything; that memory is far dearer than arithmetic has stayed true.)
 #
-# The last bar is the lesson's second reason for fewer bits. For the energy of reading one float32 weight, how many
+# The last bar is one more reason to move fewer bytes. For the energy of reading one float32 weight, how many
 # float32 MACs can be done?
 
 # %%
@@ -682,7 +698,7 @@ assert np.isfinite(rms_in_float32.astype(np.float16))
 # and sums in float32, and convert the result. Store narrow, accumulate wide: you will meet this rule again, with int8
 # codes and int32 sums.
 #
-# **Everything shrinks a little, each time.** A float32 is made a bfloat16 by dropping its lower half, as in section 3:
+# **Everything shrinks a little.** A float32 is made a bfloat16 by dropping its lower half, as in section 3:
 
 # %%
 cut = (weight_patterns >> 16 << 16).view(np.float32)
