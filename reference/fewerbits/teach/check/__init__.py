@@ -11,10 +11,14 @@ from fewerbits.teach.check.calibration.observing import calibration_images, perc
 from fewerbits.teach.check.codebooks.formats import mx_scales, read_q4_0, round_float, signed_block
 from fewerbits.teach.check.codebooks.levels import bits_per_weight, lloyd_step, nearest_level
 from fewerbits.teach.check.codebooks.storage import compress
+from fewerbits.teach.check.diagnosis.networks import name_mystery, repair
+from fewerbits.teach.check.diagnosis.rules import bias_ratio, output_shift, scale_axis, used_codes
 from fewerbits.teach.check.integers.requantizing import quantized_layer, rescale
 from fewerbits.teach.check.integers.sums import accumulate, bias_codes, convolve, correct_sums, sum_bounds
 from fewerbits.teach.check.logarithmic.curves import gradient_levels, mu_law, shift_sum
 from fewerbits.teach.check.logarithmic.powers import log_dequantize, log_quantize, nearest_power
+from fewerbits.teach.check.mixed.allocating import best_bits, greedy_bits, on_front, smallest_within
+from fewerbits.teach.check.mixed.layers import mixed_bytes, mixed_layer, sensitivities
 from fewerbits.teach.check.numbers.costs import int8_gain, model_gib
 from fewerbits.teach.check.numbers.patterns import float_value, pack_int4, spacing, to_bfloat16
 from fewerbits.teach.check.report import Result
@@ -30,8 +34,10 @@ __all__ = [
     "Task",
     "accumulate",
     "affine_parameters",
+    "best_bits",
     "best_clip",
     "bias_codes",
+    "bias_ratio",
     "bits_per_weight",
     "calibration_images",
     "compress",
@@ -42,28 +48,38 @@ __all__ = [
     "fake_quantize",
     "float_value",
     "gradient_levels",
+    "greedy_bits",
     "int8_gain",
     "laplace_clip",
     "lloyd_step",
     "log_dequantize",
     "log_quantize",
+    "mixed_bytes",
+    "mixed_layer",
     "model_gib",
     "mu_law",
     "mx_scales",
+    "name_mystery",
     "nearest_level",
     "nearest_power",
+    "on_front",
+    "output_shift",
     "pack_int4",
     "percentile_range",
     "quantize",
     "quantize_per_channel",
     "quantized_layer",
     "read_q4_0",
+    "repair",
     "rescale",
     "robust_range",
     "round_float",
     "running_range",
+    "scale_axis",
+    "sensitivities",
     "shift_sum",
     "signed_block",
+    "smallest_within",
     "spacing",
     "store",
     "sum_bounds",
@@ -71,6 +87,7 @@ __all__ = [
     "tasks",
     "to_bfloat16",
     "two_errors",
+    "used_codes",
 ]
 
 
