@@ -162,7 +162,7 @@ def block_scale_one_above_floor(blocks: FloatArray) -> FloatArray:
     "mx_scales",
     symptom="Scales below 1 come out as zero or negative numbers.",
     cause="The exponent e is returned, as the byte of E8M0 stores it (plus 127); the scale is 2^e.",
-    repair="Return 2^e.",
+    repair="Return the scale itself, 2^e.",
     source="common: E8M0 codes are exponents",
 )
 def exponent_for_scale(blocks: FloatArray) -> FloatArray:
