@@ -13,27 +13,28 @@
 # %% [markdown]
 # # Exercises: Quantize in the logarithm
 #
-# Six exercises to lesson 04, about **35 minutes**, from ●○○ (one formula) to ●●● (open). Work in the copy in the
+# Six exercises to lesson 04, about **45 minutes**, from ●○○ (one formula) to ●●● (open). Work in the copy in the
 # folder `work/`: no update touches it.
 #
 # Each exercise is one cell. Replace `raise NotImplementedError`, run the cell, and the check at its end answers:
 # ✓ solved · ✗ not yet, with the smallest input that shows it · ○ not attempted. Any correct style passes: loops or
-# NumPy, float32 or float64, and where two answers are equally near, either.
+# NumPy, float32 or float64, and where two answers are equally near, either. Arrays come in **any shape** unless said
+# otherwise, and the answer has the same: a loop goes over `x.ravel()` or `np.ndenumerate(x)`.
 #
 # In exercises 1 and 2, `steps` is the number of **steps per octave**: 1 is base 2, 2 is base √2. P = 2ᵇ⁻¹ − 1 is the
-# largest code of b bits, `top` the exponent of the largest level, counted in steps. So code ±P stands for
-# ±2^(top/steps), and the next lower code for one step less.
+# largest code of b bits, `top` the exponent of the largest level, **counted in steps**, not in octaves. So code ±P
+# stands for ±2^(top/steps), and the next lower code for one step less.
 
 # %%
 import numpy as np
 from fewerbits.teach import check, exercises
 
 # %% [markdown]
-# ## 1 · Back from the logarithm · ●○○ · 4 min
+# ## 1 · Back from the logarithm · ●○○ · 5 min
 #
 # Write `log_dequantize(codes, top, bits, steps)`: the values that the codes −P … P stand for, code 0 for exactly zero.
-# `codes` is an array of type `int8`. Example: with 3 bits P is 3; for `top = 0` and `steps = 1` the codes −3, 0, 1
-# stand for −1, 0, 0.25.
+# `codes` is an array of type `int8`, and `bits` at most 8. Example: with 3 bits P is 3; for `top = 0` and `steps = 1`
+# the codes −3, 0, 1 stand for −1, 0, 0.25.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -43,7 +44,7 @@ from fewerbits.teach import check, exercises
 # <details><summary>Hint 2</summary>
 #
 # The exponent is top − P + |c|, in steps; in octaves it is that divided by `steps`. The sign stands in front, and
-# `np.sign(0)` is 0.
+# `np.sign(0)` is 0. Which of these numbers does `int8` not hold when b is 8?
 #
 # </details>
 
@@ -63,7 +64,7 @@ check.log_dequantize(log_dequantize)
 # `np.sign` does two things at once: it puts the sign in front, and makes code 0 an exact zero.
 
 # %% [markdown]
-# ## 2 · To the logarithm · ●●○ · 8 min
+# ## 2 · To the logarithm · ●●○ · 9 min
 #
 # Write `log_quantize(x, top, bits, steps)`: the codes of `x`, in its shape. The exponent is steps·log₂|x|, **rounded to
 # the nearest integer in the logarithm**, as the lesson's first rule does. Values too large get the largest code of
@@ -101,7 +102,7 @@ def log_quantize(x, top, bits, steps):
 check.log_quantize(log_quantize)
 
 # %% [markdown]
-# ## 3 · The nearest power · ●●○ · 5 min
+# ## 3 · The nearest power · ●●○ · 6 min
 #
 # Now by value. Write `nearest_power(x)`: for each value of `x` the power of two, with its sign, that is **nearest in
 # value**: the smallest |x̂ − x|. Zero stays zero. At equal distance either power is right.
@@ -134,11 +135,11 @@ check.nearest_power(nearest_power)
 # changes.
 
 # %% [markdown]
-# ## 4 · The µ-law · ●●○ · 6 min
+# ## 4 · The µ-law · ●●○ · 9 min
 #
-# Write `mu_law(x, bits, mu)`, which takes `x` to codes and straight back: compress |x|/max|x| by
-# ln(1 + µu)/ln(1 + µ), round to the nearest of P equal steps, expand by the inverse. The result is in the unit of `x`,
-# with its sign. A tensor of zeros comes back as zeros.
+# Write `mu_law(x, bits, mu)`, which takes `x` to codes and straight back: compress |x|/max|x| by ln(1 + µu)/ln(1 + µ),
+# round to the nearest of P = 2ᵇ⁻¹ − 1 equal steps, expand by the inverse. The result is in the unit of `x`, with its
+# sign. A tensor of zeros comes back as zeros.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -172,7 +173,7 @@ def mu_law(x, bits, mu):
 check.mu_law(mu_law)
 
 # %% [markdown]
-# ## 5 · A sum of shifts · ●●○ · 5 min
+# ## 5 · A sum of shifts · ●●○ · 6 min
 #
 # Write `shift_sum(codes, activations)`: the dot product of base-2 weights and integer activations, **without a
 # multiplication**. Both are arrays of type `int8` and equally long. Code c stands for ±2^(|c| − 1), so code 1 is the
@@ -212,7 +213,7 @@ check.shift_sum(shift_sum)
 # 127 shifted by six places needs 13 bits and a sign. In `int8` its upper bits fall off without a word.
 
 # %% [markdown]
-# ## 6 · Save a gradient · ●●● · 7 min
+# ## 6 · Save a gradient · ●●● · 10 min
 #
 # The open one. `gradient_levels(gradient)` gets a real gradient, as it arrives at three layers of the course's network,
 # and returns **at most 64 levels**: six bits per value. Each value will go to the level nearest in value. Reach, for
@@ -224,7 +225,7 @@ check.shift_sum(shift_sum)
 #
 # 64 equal steps fail by far: they lose more than half of the values.
 #
-# Solved? Then see how far up you get: 21.5 dB on all three are possible with one more idea of the lesson.
+# Solved? There is a ★ for **21 dB** on all three, within the same 2 %. It takes one more idea of the lesson.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -239,8 +240,14 @@ check.shift_sum(shift_sum)
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `peak * 2.0 ** (-np.arange(31) / 2)` are 31 levels of one sign. For more than 20 dB, a curve between logarithm and
-# straight line: the µ-law, with a µ far above 255.
+# The largest level is max|gradient|, each next one is smaller by the same factor. How many are there of one sign, when
+# both signs and zero have to fit into 64?
+#
+# </details>
+# <details><summary>Hint 4</summary>
+#
+# For the ★, a curve between logarithm and straight line: section 5 has one, and says what its strength has to be where
+# values span many octaves. The levels are what P equal steps become when they are expanded.
 #
 # </details>
 

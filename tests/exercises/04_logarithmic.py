@@ -278,8 +278,86 @@ def zero_counted_as_positive(codes, activations):
     return total
 
 
+def exponent_of_int8(codes, top, bits, steps):
+    """The second hint, typed as it stands."""
+    largest = 2 ** (bits - 1) - 1
+    return np.sign(codes) * 2 ** ((top - largest + np.abs(codes)) / steps)
+
+
+def exponent_of_int8_by_parts(codes, top, bits, steps):
+    magnitude = np.abs(codes)
+    magnitude -= 2 ** (bits - 1) - 1
+    return np.sign(codes) * np.exp2((magnitude + top).astype(float) / steps)
+
+
+def octaves_at_the_top(codes, top, bits, steps):
+    largest = 2 ** (bits - 1) - 1
+    return np.sign(codes) * 2.0**top * 2.0 ** ((abs(codes.astype(int)) - largest) / steps)
+
+
+def codes_below_a_top_in_octaves(x, top, bits, steps):
+    largest = 2 ** (bits - 1) - 1
+    exponent = np.rint(steps * (np.log2(np.abs(np.where(x == 0, 1, x))) - top))
+    return np.sign(x) * np.clip(exponent + largest, 0, largest)
+
+
+def codes_by_octaves(x, top, bits, steps):
+    largest = 2 ** (bits - 1) - 1
+    octaves = np.rint(np.log2(np.abs(np.where(x == 0, 1, x))))
+    return np.sign(x) * np.clip(octaves * steps - top + largest, 0, largest)
+
+
+def codes_with_epsilon(epsilon):
+    def log_quantize(x, top, bits, steps):
+        largest = 2 ** (bits - 1) - 1
+        exponent = np.rint(steps * np.log2(np.abs(x) + epsilon))
+        return np.sign(x) * np.clip(exponent - top + largest, 0, largest)
+
+    return log_quantize
+
+
+def power_with_epsilon(epsilon):
+    def nearest_power(x):
+        magnitude = np.abs(x) + epsilon
+        return np.sign(x) * 2.0 ** (np.floor(np.log2(magnitude / 1.5)) + 1)
+
+    return nearest_power
+
+
+def mu_law_with(*, peak=lambda x: np.max(np.abs(x)), whole=np.rint, largest=None, base=None, mu=None, unit=True):
+    """The solution of exercise 4 with one part exchanged."""
+    fixed = mu
+
+    def mu_law(x, bits, mu):
+        mu, steps = fixed or mu, largest(bits) if largest else 2 ** (bits - 1) - 1
+        scale = peak(x) if np.any(x) else 1
+        y = whole(steps * np.log(1 + mu * np.abs(x) / scale) / np.log(1 + mu)) / steps
+        return np.sign(x) * (scale if unit else 1) * (((mu if base else 1 + mu) ** y) - 1) / mu
+
+    return mu_law
+
+
+def loop_of_the_lesson(codes, activations):
+    total = 0
+    for code, a in zip(codes, activations):
+        if code > 0:
+            total += a << (code - 1)
+        elif code < 0:
+            total -= a << (-code - 1)
+    return total
+
+
+def signed_shifts_of_int8(codes, activations):
+    places = np.maximum(np.abs(codes) - 1, 0)
+    return (np.sign(codes) * (activations << places)).sum()
+
+
 SLIPS = {
     "log_dequantize": [
+        ("exponent_in_the_code_type", exponent_of_int8),
+        ("exponent_in_the_code_type", exponent_of_int8_by_parts),
+        ("top_in_octaves", octaves_at_the_top),
+        ("levels_per_side", lambda codes, top, bits, steps: values_by_loop(codes, top - 2 ** (bits - 1), bits, steps)),
         ("base_mixed_up", values_in_base_two),
         ("no_code_for_zero", values_with_copysign),
         ("sign_in_the_exponent", values_with_signed_exponent),
@@ -293,6 +371,10 @@ SLIPS = {
         ("levels_per_side", codes_with(more_bits=1)),
         ("the_other_midpoint", codes_by_linear_midpoints),
         ("log_of_zero", codes_by_loop_without_guard),
+        ("top_in_octaves", codes_below_a_top_in_octaves),
+        ("rounded_before_the_steps", codes_by_octaves),
+        ("underflow_lifted", codes_with(low=1)),
+        *[("epsilon_in_the_logarithm", codes_with_epsilon(epsilon)) for epsilon in (1e-6, 1e-8, 1e-12)],
     ],
     "nearest_power": [
         ("the_other_midpoint", power_of_the_rounded_logarithm),
@@ -304,9 +386,17 @@ SLIPS = {
         ("zero_scale", mu_law_with_a_dead_division),
         ("sign_lost", lambda x, bits, mu: abs(mu_law_by_loop(x, bits, mu))),
         ("levels_per_side", lambda x, bits, mu: mu_law_by_loop(x, bits + 1, mu)),
+        ("power_of_mu_alone", mu_law_with(base="mu")),
+        ("mu_of_the_telephone", mu_law_with(mu=255)),
+        ("unit_not_restored", mu_law_with(unit=False)),
+        ("truncation_for_rounding", mu_law_with(whole=np.trunc)),
+        ("scaled_by_the_negative_end", mu_law_with(largest=lambda bits: 2 ** (bits - 1))),
+        ("largest_value_for_largest_magnitude", mu_law_with(peak=np.max)),
     ],
     "shift_sum": [
         ("shifted_in_a_narrow_type", narrow_shifts),
+        ("shifted_in_a_narrow_type", loop_of_the_lesson),
+        ("shifted_in_a_narrow_type", signed_shifts_of_int8),
         ("shifted_one_too_far", shifts_by_the_code),
         ("no_code_for_zero", zero_counted_as_positive),
     ],
@@ -315,3 +405,6 @@ SLIPS = {
         ("sign_lost", lambda g: [*(abs(g).max() * 2 ** (-i / 2) for i in range(31)), 0]),
     ],
 }
+
+# Small values come back as ε, whatever it is.
+UNNAMED = {"nearest_power": [power_with_epsilon(1e-9), power_with_epsilon(1e-12)]}

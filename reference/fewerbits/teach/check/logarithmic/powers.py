@@ -30,7 +30,9 @@ def _log_dequantize_probes() -> list[Probe]:
         (np.array([3, 0], np.int8), 2, 3, 1),
         (np.array([-3, 3, -1], np.int8), 1, 3, 1),
         (np.array([7, 6, 5], np.int8), 0, 4, 2),
-        (np.array([-127, 100, 0], np.int8), -3, 8, 1),
+        (np.array([3, 1], np.int8), 2, 3, 2),
+        # Exponents down to −129, which int8 does not hold: neither the code 1 nor top − P.
+        (np.array([-127, 100, 1, 0], np.int8), -3, 8, 1),
         (rng.integers(-7, 8, size=(3, 4)).astype(np.int8), -2, 4, 1),
         (rng.integers(-15, 16, size=(2, 3, 4)).astype(np.int8), 3, 5, 2),
     ]
@@ -78,6 +80,9 @@ def _log_quantize_probes() -> list[Probe]:
         (np.array([9.0, -100.0]), 0, 4, 1),
         (np.array([0.001, -0.0001]), 0, 4, 1),
         (np.array([0.25, -0.7, 0.6]), 0, 4, 2),
+        (np.array([0.9, -0.6]), 3, 4, 2),
+        # Any ε that is added to |x| lifts these to the largest code.
+        (np.array([1e-20, -3e-20]), -60, 4, 1),
         (wide.astype(np.float32), 0, 4, 1),
         (wide, 1, 5, 2),
         (rng.normal(size=60).astype(np.float32), 2, 3, 1),
@@ -129,6 +134,7 @@ def _nearest_power_probes() -> list[Probe]:
         (np.array([-3.3, 0.2]),),
         (np.array([0.0, 3.0, -0.11]),),
         (np.array([0.125, 64.0, 1e-6]),),
+        (np.array([1.3 * 2.0**-50]),),
         (wide.astype(np.float32),),
         (rng.normal(size=(2, 3, 4)),),
     ]

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from fewerbits.teach.mistakes.logarithmic.powers import no_code_for_zero, sign_lost
 from fewerbits.teach.mistakes.record import also, mistake
-from fewerbits.teach.mistakes.uniform.parameters import levels_per_side, zero_scale
+from fewerbits.teach.mistakes.uniform.codes import truncation_for_rounding
+from fewerbits.teach.mistakes.uniform.parameters import (
+    largest_value_for_largest_magnitude,
+    levels_per_side,
+    scaled_by_the_negative_end,
+    zero_scale,
+)
 
 FloatArray = NDArray[np.floating]
 Codes = NDArray[Any]
@@ -93,8 +99,70 @@ def mu_law_of_zeros(x: FloatArray, bits: int, mu: float) -> FloatArray:
     return scale * np.sign(x) * _expanded(_rounded(compressed, bits), mu)
 
 
+@mistake(
+    "mu_law",
+    symptom="Even the largest value comes back too small, and the more so the smaller µ is.",
+    cause="The inverse is that of a logarithm of µu; the 1 that was added inside is missing from the base.",
+    repair="The base of the power is 1 + µ: (1 + µ)^y − 1, divided by µ.",
+    source="common in first implementations",
+)
+def power_of_mu_alone(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale, compressed = _compressed(x, mu)
+    return scale * np.sign(x) * (mu ** _rounded(compressed, bits) - 1) / mu
+
+
+@mistake(
+    "mu_law",
+    symptom="Right for µ = 255 and wrong for every other strength.",
+    cause="µ is a constant of the telephone in the code, and the argument is not used.",
+    repair="Use the argument in both directions.",
+    source="common in first implementations",
+)
+def mu_of_the_telephone(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale, compressed = _compressed(x, 255.0)
+    return scale * np.sign(x) * _expanded(_rounded(compressed, bits), 255.0)
+
+
+@mistake(
+    "mu_law",
+    symptom="Everything comes back between −1 and 1.",
+    cause="The values were divided by the largest magnitude on the way there, and it is missing on the way back.",
+    repair="Multiply by max|x| at the end.",
+    source="common in first implementations",
+)
+def unit_not_restored(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    return np.sign(x) * _expanded(_rounded(_compressed(x, mu)[1], bits), mu)
+
+
+@also(truncation_for_rounding, "mu_law")
+def mu_law_truncated(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale, compressed = _compressed(x, mu)
+    largest = 2 ** (bits - 1) - 1
+    return scale * np.sign(x) * _expanded(np.floor(compressed * largest) / largest, mu)
+
+
+@also(scaled_by_the_negative_end, "mu_law")
+def mu_law_by_the_negative_end(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale, compressed = _compressed(x, mu)
+    largest = 2 ** (bits - 1)
+    return scale * np.sign(x) * _expanded(np.rint(compressed * largest) / largest, mu)
+
+
+@also(largest_value_for_largest_magnitude, "mu_law")
+def mu_law_of_the_largest_value(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale = float(np.max(x)) or 1.0
+    with np.errstate(invalid="ignore"):
+        compressed = np.log1p(mu * np.abs(x) / scale) / math.log1p(mu)
+    return scale * np.sign(x) * _expanded(_rounded(compressed, bits), mu)
+
+
 def _sum(codes: Codes, shifted: Codes) -> int:
     return int(np.sum(np.sign(codes.astype(int)) * shifted))
+
+
+def _eight_bits(values: Any) -> Any:
+    """What int8 keeps of whole numbers."""
+    return (values + 128) % 256 - 128
 
 
 @mistake(
@@ -106,7 +174,19 @@ def _sum(codes: Codes, shifted: Codes) -> int:
 )
 def shifted_in_a_narrow_type(codes: Codes, activations: Codes) -> int:
     shifted = activations.astype(np.int64) << np.maximum(np.abs(codes.astype(int)) - 1, 0)
-    return _sum(codes, (shifted + 128) % 256 - 128)
+    return _sum(codes, _eight_bits(shifted))
+
+
+@also(shifted_in_a_narrow_type, "shift_sum")
+def summed_in_a_narrow_type_too(codes: Codes, activations: Codes) -> int:
+    shifted = activations.astype(np.int64) << np.maximum(np.abs(codes.astype(int)) - 1, 0)
+    return int(_eight_bits(_sum(codes, shifted)))
+
+
+@also(shifted_in_a_narrow_type, "shift_sum")
+def signed_in_a_narrow_type_too(codes: Codes, activations: Codes) -> int:
+    shifted = activations.astype(np.int64) << np.maximum(np.abs(codes.astype(int)) - 1, 0)
+    return int(np.sum(_eight_bits(np.sign(codes.astype(int)) * shifted)))
 
 
 @mistake(

@@ -75,6 +75,38 @@ def sign_in_the_exponent(codes: Codes, top: int, bits: int, steps: int) -> Float
     return np.sign(codes) * np.exp2((top - _largest_code(bits) + codes.astype(int)) / steps)
 
 
+@mistake(
+    "log_dequantize",
+    symptom="With several steps per octave all values are off by one factor; base 2 and top = 0 are right.",
+    cause="Codes count steps, but top is taken in octaves: the two are added in different units.",
+    repair="Keep top in steps too, and divide the whole exponent by the steps per octave.",
+    source="common in first implementations",
+)
+def top_in_octaves(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
+    return np.sign(codes) * np.exp2(top + (np.abs(codes.astype(int)) - _largest_code(bits)) / steps)
+
+
+@mistake(
+    "log_dequantize",
+    symptom="Right with few bits; with 8 an OverflowError, or the smallest values come back enormous.",
+    cause="The codes are int8, and so is the exponent made of them: it cannot leave −128..127.",
+    repair="Convert the codes to a wider type before the first sum.",
+    source="NumPy 2 keeps int8 when a Python int is added (NEP 50)",
+)
+def exponent_in_the_code_type(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
+    return np.sign(codes) * 2.0 ** ((top - _largest_code(bits) + np.abs(codes)) / steps)
+
+
+@also(exponent_in_the_code_type, "log_dequantize")
+def exponent_wrapped_in_the_code_type(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
+    return np.sign(codes) * 2.0 ** ((np.abs(codes) - _largest_code(bits) + top) / steps)
+
+
+@also(levels_per_side, "log_dequantize")
+def values_of_levels_per_side(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
+    return np.sign(codes) * np.exp2((top - (2**bits - 1) + np.abs(codes.astype(int))) / steps)
+
+
 def _exponents(x: FloatArray, steps: int) -> FloatArray:
     """steps·log2|x|, and a very low number for zero."""
     magnitude = np.abs(x.astype(np.float64))
@@ -185,6 +217,45 @@ def log_levels_per_side(x: FloatArray, top: int, bits: int, steps: int) -> Codes
 def log_clamp_forgotten(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
     magnitude = np.rint(_exponents(x, steps)) - top + _largest_code(bits)
     return np.sign(x) * np.maximum(magnitude, 0)
+
+
+@also(top_in_octaves, "log_quantize")
+def codes_of_top_in_octaves(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    return _codes(x, np.rint(_exponents(x, steps)), steps * top, _largest_code(bits))
+
+
+@mistake(
+    "log_quantize",
+    symptom="Base 2 is right; with a finer base only every second or fourth code occurs.",
+    cause="The logarithm is rounded to whole octaves first, and the steps between them are gone before they count.",
+    repair="Multiply by the steps per octave first, then round.",
+    source="common in first implementations",
+)
+def rounded_before_the_steps(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    return _codes(x, steps * np.rint(_exponents(x, 1)), top, _largest_code(bits))
+
+
+@mistake(
+    "log_quantize",
+    symptom="The smallest values come back larger than they were; nothing but zero becomes zero.",
+    cause="Values below the smallest level are lifted to it. That is a convention too, but another one is asked for.",
+    repair="Clip the magnitude to 0..P, not to 1..P.",
+    source='the other of two conventions; `Logarithmic(underflow="smallest")`',
+)
+def underflow_lifted(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    magnitude = np.clip(np.rint(_exponents(x, steps)) - top + _largest_code(bits), 1, _largest_code(bits))
+    return (np.sign(x) * magnitude).astype(np.int64)
+
+
+@mistake(
+    "log_quantize",
+    symptom="Right until values, or the unit of x, become very small; then all codes are the same.",
+    cause="A small number is added to |x| so that zero has a logarithm; beside it, smaller values vanish.",
+    repair="Add nothing: put any number in place of zeros only, and give them their code afterwards.",
+    source="common; log(x + 1e-8)",
+)
+def epsilon_in_the_logarithm(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    return _codes(x, np.rint(steps * np.log2(np.abs(x) + 1e-9)), top, _largest_code(bits))
 
 
 def _signed_power(x: FloatArray, exponents: FloatArray) -> FloatArray:
