@@ -84,7 +84,7 @@ def qdq_model(
 
     Each activation's codes are the value "<name>_codes"; with `expose_codes` they are outputs too, so that every
     integer of an execution can be looked at. With `float_first_layer` the first layer reads the image as it is, with
-    float weights: were its input dequantized from codes, ONNX Runtime would quantize those weights by itself.
+    float weights: behind a DequantizeLinear ONNX Runtime would quantize them by itself (its pull request 22969).
     """
     graph = _Graph()
     first = network.layers[0].name if float_first_layer else ""
