@@ -19,16 +19,22 @@ def read(value: Any, outputs: tuple[Output, ...]) -> tuple[NDArray[Any], ...]:
     if value is None:
         raise UnusableAnswerError("it returned None: does every path end in `return`?")
     if len(outputs) == 1:
-        return (_array(value, outputs[0].name),)
+        return (_array(value, outputs[0]),)
     names = ", ".join(output.name for output in outputs)
     if not isinstance(value, (tuple, list, np.ndarray)) or getattr(value, "ndim", 1) == 0:
         raise UnusableAnswerError(f"it returned {_type(value)}: expected are {len(outputs)} values, `return {names}`")
     if len(value) != len(outputs):
         raise UnusableAnswerError(f"it returned {len(value)} values: expected are {len(outputs)}, `return {names}`")
-    return tuple(_array(part, output.name) for part, output in zip(value, outputs))
+    return tuple(_array(part, output) for part, output in zip(value, outputs))
 
 
-def _array(value: Any, name: str) -> NDArray[Any]:
+def _array(value: Any, output: Output) -> NDArray[Any]:
+    name = output.name
+    if output.convert is not None:
+        try:
+            value = output.convert(value)
+        except Exception as error:
+            raise UnusableAnswerError(f"{name} cannot be used: {error}") from None
     try:
         # asarray first: it converts a torch tensor without a warning.
         array = np.asarray(value).copy()

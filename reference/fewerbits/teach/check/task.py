@@ -17,13 +17,15 @@ class Output:
     """One value that the learner's function returns: a number or an array (any dtype, lists too).
 
     `integer` asks for whole numbers and compares them exactly; real numbers may differ by the relative tolerance
-    `rtol`, so that float32 and float64 both pass. With `loose_shape` axes of length 1 do not matter.
+    `rtol`, so that float32 and float64 both pass. With `loose_shape` axes of length 1 do not matter. An answer that is
+    no number or array, such as a network, is turned into one by `convert`; what it raises is told to the learner.
     """
 
     name: str
     integer: bool = False
     loose_shape: bool = False
     rtol: float = 1e-5
+    convert: Callable[[Any], Any] | None = None
 
 
 class Between(NamedTuple):

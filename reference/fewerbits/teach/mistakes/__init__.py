@@ -13,6 +13,7 @@ from types import ModuleType
 from fewerbits.teach.mistakes.calibration import choosing, observing
 from fewerbits.teach.mistakes.codebooks import blocks, formats, levels
 from fewerbits.teach.mistakes.codebooks import storage as codebook_storage
+from fewerbits.teach.mistakes.diagnosis import networks, rules
 from fewerbits.teach.mistakes.integers import requantizing, sums
 from fewerbits.teach.mistakes.logarithmic import curves, powers
 from fewerbits.teach.mistakes.mixed import allocating, layers
@@ -30,6 +31,7 @@ TOPICS: dict[str, tuple[ModuleType, ...]] = {
     "codebooks": (levels, codebook_storage, formats, blocks),
     "integers": (sums, requantizing),
     "mixed": (layers, allocating),
+    "diagnosis": (rules, networks),
 }
 
 
