@@ -179,8 +179,9 @@ for name, codes in integer_network.run(network, photographs[:20]).items():
 #
 # <details><summary>Hint 1</summary>
 #
-# Ask in this order: do the codes that flow use their range, and not its end only (activations)? Do weight codes, times
-# their scale, restore the float weights? Do bias codes, times `bias_scale`, restore the float biases?
+# Ask in this order: is s·255 of each activation near the largest value of the float network
+# (`network.folded.run(photographs)`)? Do weight codes, times their scale, restore the float weights? Do bias codes,
+# times `bias_scale`, restore the float biases?
 #
 # </details>
 # <details><summary>Hint 2</summary>

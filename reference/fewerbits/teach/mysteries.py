@@ -5,7 +5,6 @@ All are the network "tiny" of the course, quantized to 8 bits; which mistake is 
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -26,22 +25,19 @@ from fewerbits.tensor.uniform import Uniform
 Array = NDArray[Any]
 IMAGES = 100
 
-# What may be wrong, and what one would see; two of these are in none of the networks.
+# What may be wrong, and what one would see, which holds in no network with another mistake. Two are in none.
 CANDIDATES: dict[int, tuple[str, str]] = {
-    1: ("bias at one scale only", "the bias codes of a layer times s_x·s_w would be far smaller than its float bias"),
+    1: ("bias at one scale only", "all biases of a layer, restored, would be too small by one factor, its s_x"),
     2: ("bias forgotten", "the bias codes of a layer would be zeros"),
-    3: ("wrap instead of clamp", "some of the largest weights of a layer would come back with the other sign"),
-    4: ("truncation for rounding", "every restored weight of a layer would be nearer to zero than the float weight"),
+    3: ("wrap instead of clamp", "large positive weights of a layer would come back negative"),
+    4: ("truncation for rounding", "no restored weight of a layer would be farther from zero than the float weight"),
     5: ("one scale for all channels", "the scheme of a layer's weights would have one scale and no axis"),
-    6: (
-        "scales of other channels",
-        "restored weights of a layer would differ by another factor in each output channel",
-    ),
-    7: ("one outlier takes the range", "the codes of an activation would use only the lowest part of 0 … 255"),
-    8: ("range too narrow", "a large share of an activation's codes would be 255"),
-    9: ("symmetric range for one-sided data", "no code of an activation would lie below its zero point"),
+    6: ("scales of other channels", "the restored weights of each output channel would be off by another factor"),
+    7: ("one outlier takes the range", "s·255 of an activation would be far above all values of the float network"),
+    8: ("range too narrow", "s·255 of an activation would be far below the largest values of the float network"),
+    9: ("symmetric range for one-sided data", "the zero point of an activation after a ReLU would be 128"),
     10: ("sign lost", "no weight code of a layer would be negative"),
-    11: ("batch norm not folded", "float weights would differ from restored ones by far, also before they are rounded"),
+    11: ("zero point one too high", "the zero point of an activation after a ReLU would be 1"),
     12: ("one bit lost", "no weight code of a layer would be beyond ±64"),
 }
 
@@ -81,11 +77,6 @@ def show() -> None:
     print(f"\nnetwork           symptom\n  without mistake {_symptom(right_network())}")
     for number in _PLANTED:
         print(f"  mystery {number:>2}      {mystery(number).symptom}")
-
-
-def hint(candidate: int) -> str:
-    """What one would see if a network had this mistake."""
-    return textwrap.fill(CANDIDATES[candidate][1], 100)
 
 
 @cache
