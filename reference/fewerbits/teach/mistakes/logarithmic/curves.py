@@ -114,7 +114,7 @@ def power_of_mu_alone(x: FloatArray, bits: int, mu: float) -> FloatArray:
 @mistake(
     "mu_law",
     symptom="Right for µ = 255 and wrong for every other strength.",
-    cause="µ is a constant of the telephone in the code, and the argument is not used.",
+    cause="The telephone's constant stands in the code, and the argument is not used.",
     repair="Use the argument in both directions.",
     source="common in first implementations",
 )
