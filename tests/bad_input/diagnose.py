@@ -42,6 +42,7 @@ CASES = [
     Case("bias of another shape", lambda: diagnose_bias(BIAS, [1, 2], 1.0, S_W), ValueError, ("codes", "(2,)", "(3,)")),
     Case("bias codes as floats", lambda: diagnose_bias(BIAS, BIAS, 1.0, S_W), TypeError, ("codes", "float64")),
     Case("no scale of the input", lambda: diagnose_bias(BIAS, [1, 2, 3], 0.0, S_W), ValueError, ("s_x=0.0",)),
+    Case("two scales of the input", lambda: diagnose_bias(BIAS, [1, 2, 3], S_W, S_W), ValueError, ("s_x", "(3,)")),
     Case("no scale of weights", lambda: diagnose_bias(BIAS, [1, 2, 3], 1.0, 0 * S_W), ValueError, ("s_w", "0.0")),
     Case("scales of weights", lambda: diagnose_bias(BIAS, [1, 2, 3], 1.0, S_W[:2]), ValueError, ("s_w", "(2,)")),
     Case("a NaN in the bias", lambda: diagnose_bias([np.nan], [1], 1.0, 1.0), ValueError, ("bias", "nan")),

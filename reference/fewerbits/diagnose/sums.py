@@ -17,7 +17,7 @@ INT32 = np.iinfo(np.int32)
 INT64 = np.iinfo(np.int64)
 
 
-def diagnose_bias(bias: ArrayLike, codes: ArrayLike, s_x: float, s_w: ArrayLike) -> list[Finding]:
+def diagnose_bias(bias: ArrayLike, codes: ArrayLike, s_x: ArrayLike, s_w: ArrayLike) -> list[Finding]:
     """What is wrong with int32 `codes` (O,) of a real `bias` (O,) for inputs of scale `s_x` and weights of `s_w`.
 
     `s_w` is one number or (O,). Right are round(bias/(s_x·s_w)), either neighbour at a tie. An empty list when all are.
@@ -25,7 +25,10 @@ def diagnose_bias(bias: ArrayLike, codes: ArrayLike, s_x: float, s_w: ArrayLike)
     """
     real = valid.real_array(bias, "bias").astype(np.float64)
     integers = valid.integer_codes(codes, INT64.min, INT64.max).astype(np.float64)
-    x_scale = valid.real(s_x, "s_x", above=0)
+    given = valid.real_array(s_x, "s_x")
+    if given.size != 1:
+        raise ValueError(f"s_x has shape {given.shape}: the input has one scale")
+    x_scale = valid.real(given.item(), "s_x", above=0)
     w_scale = valid.real_array(s_w, "s_w").astype(np.float64)
     if (w_scale <= 0).any():
         raise ValueError(f"s_w holds {w_scale.min()}: every scale must be positive")

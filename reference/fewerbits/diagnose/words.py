@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from fewerbits.diagnose.finding import Finding
 from fewerbits.teach import mistakes
 
@@ -34,12 +36,16 @@ REPAIRS = {
     "values_unexplained": "The way back is s·(q − z), computed in a float type, with the scale of the same channel.",
     "zero_point_of_another_range": "Compute z = round(qmin − min/s) from the same range as the scale.",
     "zero_point_out_of_range": "Widen the range to contain zero: then round(qmin − min/s) is in qmin..qmax by itself.",
-    "bias_in_too_few_bits": "Keep the codes of the bias in int32, like the sums to which they are added.",
     "bias_overflow": "Widen the weights' scale of that channel until |bias| stays below 2^31 steps of s_x·s_w.",
     "bias_codes_unexplained": "Bias codes are round(bias/(s_x·s_w)) in int32, with the scale of the same channel.",
 }
 
 
+@cache
+def _repairs() -> dict[str, str]:
+    return REPAIRS | {entry.name: entry.repair for entry in mistakes.catalogue()}
+
+
 def finding(name: str, where: str, evidence: str) -> Finding:
-    """A finding with its repair; a name that neither the catalogue nor the list above has is a ValueError."""
-    return Finding(name, where, evidence, REPAIRS.get(name) or mistakes.find(name).repair)
+    """A finding with its repair."""
+    return Finding(name, where, evidence, _repairs()[name])
