@@ -52,6 +52,14 @@ def test_the_whole_budget_may_be_used() -> None:
     assert exact(COSTS, SIZES, 6) == {"a": 2, "b": 2}
 
 
+def test_the_integer_program_sees_small_differences_and_none() -> None:
+    # HiGHS itself stops within 1e-6 of the optimum.
+    sizes = {"a": {2: 1, 4: 2}, "b": {2: 1, 4: 2}}
+    costs = {"a": {2: 1.0, 4: 2e-9}, "b": {2: 2.1e-9, 4: 1e-9}}
+    assert by_integer_program(costs, sizes, 4) == {"a": 4, "b": 4}
+    assert by_integer_program({"a": {2: 1.0, 4: 1.0}}, {"a": {2: 1, 4: 2}}, 1) == {"a": 2}
+
+
 def test_of_equal_costs_the_smaller_size_wins() -> None:
     assert exact({"a": {2: 1.0, 4: 1.0}}, {"a": {2: 5, 4: 9}}, 100) == {"a": 2}
 

@@ -19,8 +19,13 @@ def exact() -> Pairs:
         choices = [2, 3, 4, 5, 6, 8][: rng.integers(1, 7)]
         weights = rng.integers(1, 10 ** rng.integers(1, 7), len(names))
         sizes = {name: {b: int(-(-n * b // 8)) for b in choices} for name, n in zip(names, weights)}
-        # Costs that fall fourfold with each bit, at random, tied, and rising.
-        kinds = (lambda b: 4.0**-b * rng.uniform(0.1, 10), lambda b: rng.uniform(), lambda b: 1.0, lambda b: float(b))
+        # Costs over many magnitudes that fall with each bit, at random, tied, and rising.
+        kinds = (
+            lambda b: 16.0**-b * 10 ** rng.uniform(-2, 2),
+            lambda b: rng.uniform(),
+            lambda b: 1.0,
+            lambda b: float(b),
+        )
         costs = {name: {b: kinds[case % 4](b) for b in choices} for name in names}
         smallest = sum(min(row.values()) for row in sizes.values())
         largest = sum(max(row.values()) for row in sizes.values())

@@ -86,20 +86,28 @@ def by_integer_program(costs: Costs, sizes: Sizes, budget: int) -> Allocation:
     """The cheapest allocation by scipy's `milp` (HiGHS), within its tolerance: one 0/1 variable per layer and bits."""
     _check(costs, sizes, budget)
     options = [(name, b) for name, row in costs.items() for b in row]
-    cost = np.array([costs[name][b] for name, b in options], np.float64)
+    # Above the smallest cost of each layer: what is the same in every allocation would only hide differences.
+    lowest = {name: min(row.values()) for name, row in costs.items()}
+    cost = np.array([costs[name][b] - lowest[name] for name, b in options], np.float64)
     size = np.array([[sizes[name][b] for name, b in options]], np.float64)
     one_per_layer = np.array([[float(name == layer) for name, _ in options] for layer in costs])
-    largest = max(float(np.abs(cost).max()), np.finfo(np.float64).tiny)
-    solution = milp(
-        cost / largest,  # HiGHS works to absolute tolerances
-        integrality=np.ones(len(options)),
-        bounds=Bounds(0, 1),
-        constraints=[LinearConstraint(size / budget, -np.inf, 1), LinearConstraint(one_per_layer, 1, 1)],
-        options={"mip_rel_gap": 0.0},
-    )
-    if solution.x is None:
-        raise RuntimeError(f"milp found no allocation: {solution.message}")
-    return {name: b for (name, b), chosen in zip(options, solution.x) if chosen > 0.5}
+    chosen, scale = np.zeros(len(options), bool), float(cost.max()) or 1.0
+    for _ in range(2):
+        if scale == 0:
+            break
+        # HiGHS stops within an absolute 1e-6 of the optimum: the second run sees a cost of about 1000.
+        solution = milp(
+            cost / scale,
+            integrality=np.ones(len(options)),
+            bounds=Bounds(0, 1),
+            constraints=[LinearConstraint(size, -np.inf, budget + 0.5), LinearConstraint(one_per_layer, 1, 1)],
+            options={"mip_rel_gap": 0.0},
+        )
+        if solution.x is None:
+            raise RuntimeError(f"milp found no allocation: {solution.message}")
+        chosen = solution.x > 0.5
+        scale = float(cost[chosen].sum()) / 1000
+    return {name: b for (name, b), taken in zip(options, chosen) if taken}
 
 
 def brute_force(costs: Costs, sizes: Sizes, budget: int, most: int = 2_000_000) -> Allocation:
