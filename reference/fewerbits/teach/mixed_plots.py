@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import LogNorm
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import NullFormatter, PercentFormatter
 from scipy.stats import spearmanr
 
-from fewerbits.teach.plots import BLACK, BLUE, LINES, MARKERS, ORANGE, SKY, VERMILLION, Figure, new_figure
+from fewerbits.teach.plots import BLACK, BLUE, LINES, MARKERS, Figure, new_figure
 
 # Answers among ten classes that know nothing.
 CHANCE = 0.1
@@ -27,7 +27,7 @@ def accuracy_against_bits(
     axes.axhline(CHANCE, color=BLACK, linestyle=":", linewidth=1.2, label="chance")
     axes.set(title=title, xlabel="bits", ylabel="share of right answers", xticks=list(bits), ylim=(0, 1.02))
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axes.legend(loc="lower right")
+    axes.legend(loc="center right")
     return figure
 
 
@@ -36,7 +36,7 @@ def sensitivity(table: Mapping[str, Mapping[int, float]], title: str) -> Figure:
     figure, axes = new_figure(1.5 + 0.42 * len(table))
     bits = list(next(iter(table.values())))
     values = np.array([[row[b] for b in bits] for row in table.values()])
-    image = axes.imshow(values, norm=LogNorm(values.min(), values.max()), aspect="auto")
+    image = axes.imshow(values, norm=LogNorm(values.min(), values.max()), aspect="auto", cmap="cividis")
     for (row, column), value in np.ndenumerate(values):
         share = image.norm(value)
         axes.text(column, row, f"{value:.1g}", ha="center", va="center", color="white" if share < 0.55 else "black")
@@ -54,6 +54,7 @@ def predictions(predicted: Mapping[str, Sequence[float]], truth: Sequence[float]
     for panel, (name, values), color, marker in zip(axes, predicted.items(), LINES, MARKERS):
         panel.plot(values, truth, marker, color=color, markersize=6, alpha=0.8)
         panel.set(xscale="log", yscale="log", xlabel="prediction (logarithmic)")
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_title(f"{name}: rank correlation {spearmanr(values, truth).statistic:.2f}", fontsize=10)
     axes[0].set_ylabel("measured (nats, logarithmic)")
     figure.suptitle(title, fontsize=mpl.rcParams["axes.titlesize"])
@@ -66,7 +67,7 @@ def bits_by_layer(sizes: Mapping[str, int], bits: Mapping[str, int], title: str)
     start, height = 0.0, max(8, *bits.values())
     for index, (name, size) in enumerate(sizes.items()):
         width = size / 1000
-        color = (BLUE, SKY, ORANGE)[index % 3]
+        color = LINES[index % len(LINES)]
         axes.bar(start, bits[name], width, align="edge", color=color, edgecolor="white", label=f"{name}: {bits[name]}")
         start += width
     mean = sum(bits[name] * size for name, size in sizes.items()) / sum(sizes.values())
@@ -85,10 +86,8 @@ def front(
     for (group, candidates), color, marker in zip(groups.items(), LINES, MARKERS):
         axes.plot(*zip(*candidates.values()), marker, color=color, markersize=8, label=group)
         for name, (kib, share) in candidates.items():
-            side = -14 if color == VERMILLION else 9
-            axes.annotate(
-                name, (kib, share), (0, side), textcoords="offset points", ha="center", fontsize=10, color=color
-            )
+            offset = (8, -14) if color == BLUE else (-10, 7)
+            axes.annotate(name, (kib, share), offset, textcoords="offset points", ha="center", fontsize=10, color=color)
     line = sorted(point for each in groups.values() for name, point in each.items() if name in on_front)
     axes.step(*zip(*line), where="post", color=BLACK, linewidth=1.2, label="Pareto front")
     axes.axhline(exact, color=BLACK, linestyle="--", linewidth=1.2, label="float32")
