@@ -246,14 +246,7 @@ assert abs(signed_at_8_bits - healthy["int8"]) < 2
 
 # %%
 photograph = (data.to_float(test.images[1:2])[0, 0] - 0.286) / 0.353
-suspects = {
-    "A": "subtraction_in_the_code_type",
-    "B": "range_without_zero",
-    "C": "truncation_for_rounding",
-    "D": "wrap_instead_of_clamp",
-    "E": "clamped_codes_in_the_wrong_type",
-    "F": "zero_point_forgotten",
-}
+suspects = mistakes_plots.SUSPECTS  # by letter; no peeping
 
 
 def bits_of(name):
@@ -322,7 +315,7 @@ assert np.all(np.abs(after["truncation_for_rounding"]) <= np.abs(ends) + 1e-6)
 # The *place* of the damage names the mistake: at the end of the range (D), in its middle, where the code type ends (E),
 # at zero (A), everywhere by a constant (F), towards zero (C), everything at once (B).
 #
-# Play with it: each number is a mistake, 1 to 7; one of them was not in the row-up. (Sliders need a running kernel.)
+# Play with it: each number is a mistake, 1 to 7; one of them is new. (Sliders need a running kernel.)
 
 
 # %%
@@ -336,8 +329,8 @@ def look(mistake, range_ends_at):
 widgets.play(look, mistake=(1, len(mistakes_plots.MADE), 1), range_ends_at=(0.5, 2.1, 1.4))
 
 # %%
-# alt: The pullover before and after values were multiplied in the wrong direction: black and white only. The curve
-# beside it runs nearly upright through zero, from minus 100 to plus 150.
+# alt: The pullover before and after codes were divided by the scale where they should be multiplied: black and white
+# only. The curve beside it is a straight line from minus 10,000 to plus 18,000.
 look(list(mistakes_plots.MADE).index("scale_the_wrong_way") + 1, 1.4)
 
 # %% [markdown]
@@ -411,6 +404,8 @@ def read_along_axis_1(weights):
 misfit["c"] = percent_right(with_weights(read_along_axis_1(network.weights)).run(images))
 
 reveal(my_guess, min(misfit, key=misfit.get))
+
+# %%
 for letter, percent in misfit.items():
     print(f"({letter}) {percent:.0f} % right")
 assert misfit["a"] < 30
@@ -471,12 +466,13 @@ assert stretched_and_read_wrong < misfit["c"] - 20
 # ## 6 · A frame around the picture
 #
 # *Symptom*: the output of one convolution is right everywhere but at the border. The input is affine: the photograph of
-# section 3, whose zero point is not 0.
+# section 3, whose zero point is not 0. The convolution is padded, so that its output is as large as its input.
 
 # %%
 pixels = Uniform.fit(photograph, symmetric=False, signed=False)
 pixel_codes = pixels.quantize(photograph)[None, None]
-kernel_codes = quantized.codes["conv1"][5:6]
+kernel = int(np.argmax(np.abs(quantized.codes["conv1"].sum(axis=(1, 2, 3)))))
+kernel_codes = quantized.codes["conv1"][kernel : kernel + 1]
 z = int(pixels.zero_point)
 
 right_sums = integer_conv2d(pixel_codes, kernel_codes, z, padding=1)
@@ -487,17 +483,18 @@ assert np.all(errors[1:-1, 1:-1] == 0)
 assert np.count_nonzero(errors) > 80
 
 # %%
-# alt: Two photographs of the same output, nearly alike, and their difference: zero everywhere but in a frame one pixel
-# wide.
+# alt: A pullover after a convolution. Right, its background has a frame one pixel wide of another grey. Padded with
+# code 0, the frame is missing. The difference is zero everywhere but in the frame.
 largest_sum = float(np.abs(right_sums).max())
 mistakes_plots.photographs(
-    {"right": right_sums[0, 0], "padded with code 0": wrong_sums[0, 0], "difference": errors},
+    {"right": right_sums[0, 0], "padded with code 0": wrong_sums[0, 0], "difference, 4 times": 4 * errors},
     (-largest_sum, largest_sum),
     "The border is padded with the code 0, which does not stand for zero",
 )
 
 # %% [markdown]
-# What should stand in the border?
+# To the eye the wrong one even looks better, for its background goes on beyond the edge. But it is not what the float
+# network computes, and that is what the weights were trained for. Which code should stand in the border?
 
 # %%
 my_guess = ...  # a code

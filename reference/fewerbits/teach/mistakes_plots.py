@@ -58,6 +58,16 @@ MADE: dict[str, Callable[[FloatArray, Uniform], FloatArray]] = {
     "range_without_zero": _without_zero,
 }
 
+# Who is who in the row of photographs of lesson 08.
+SUSPECTS = {
+    "A": "subtraction_in_the_code_type",
+    "B": "range_without_zero",
+    "C": "truncation_for_rounding",
+    "D": "wrap_instead_of_clamp",
+    "E": "clamped_codes_in_the_wrong_type",
+    "F": "zero_point_forgotten",
+}
+
 
 def made(name: str, x: ArrayLike, low: float, high: float, bits: int = 8) -> FloatArray:
     """What comes back of `x` through uint8 codes for the range low..high when the mistake `name` of MADE is made."""
@@ -113,6 +123,7 @@ def _photograph(axes: Axes, image: FloatArray, limits: tuple[float, float], name
     axes.set_title(name, fontsize=11)
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
+    axes.spines[:].set_visible(False)
 
 
 def _curve(axes: Axes, x: FloatArray, back: FloatArray, name: str) -> None:
