@@ -205,6 +205,37 @@ def range_without_nan_only(batches):
     return min(0, values.min()), max(0, values.max())
 
 
+def range_by_python_and_numpy(batches):
+    low = high = 0
+    for batch in batches:
+        low, high = min(low, np.min(batch)), max(high, np.max(batch))
+    return low, high
+
+
+def last_range_of_the_lesson(batches):
+    for batch in batches:
+        low, high = batch.min(), batch.max()
+    return low, high
+
+
+def range_without_a_guard(batches):
+    values = batches[np.isfinite(batches)]
+    return min(values.min(), 0), max(values.max(), 0)
+
+
+def range_with_a_wrong_guard(batches):
+    values = batches[np.isfinite(batches)]
+    return (min(values.min(), 0), max(values.max(), 0)) if values.size else (7, 9)
+
+
+def range_of_batches_without_a_guard(batches):
+    low = high = 0
+    for batch in batches:
+        values = batch[np.isfinite(batch)]
+        low, high = min(low, values.min()), max(high, values.max())
+    return low, high
+
+
 def errors_within_the_masks(x, clip, bits):
     x = np.abs(x).astype(float)
     step = clip / (2 ** (bits - 1) - 1)
@@ -245,6 +276,9 @@ SLIPS = {
         ("extremes_averaged", averaged_range),
         ("nan_in_the_range", range_by_numpy_alone),
         ("nan_in_the_range", range_without_nan_only),
+        ("nan_compared_by_python", range_by_python_and_numpy),
+        ("last_batch_wins", last_range_of_the_lesson),
+        ("range_without_zero", lambda batches: (np.min(batches), np.max(batches))),
         (
             "range_without_zero",
             lambda batches: (batches[np.isfinite(batches)].min(), batches[np.isfinite(batches)].max()),
@@ -267,6 +301,7 @@ SLIPS = {
             "whole_share_from_each_tail",
             lambda x, percent: (min(np.quantile(x, 1 - percent / 100), 0), max(np.quantile(x, percent / 100), 0)),
         ),
+        ("whole_share_from_each_tail", lambda x, percent: np.quantile(x, [1 - percent / 100, percent / 100])),
         ("one_tail_only", lambda x, percent: [min(x.min(), 0), max(np.percentile(x, percent), 0)]),
         ("range_without_zero", lambda x, percent: np.percentile(x, [50 - percent / 2, 50 + percent / 2])),
     ],
@@ -276,6 +311,14 @@ SLIPS = {
         ("clipped_counted_twice", errors_and_the_whole),
         ("steps_of_an_unsigned_range", errors_of_the_lesson),
         ("results_exchanged", lambda x, clip, bits: errors_by_loop(x, clip, bits)[::-1]),
+        ("sums_for_means", lambda x, clip, bits: np.multiply(errors_by_loop(x, clip, bits), x.size)),
+        (
+            "codes_counted_for_steps",
+            lambda x, clip, bits: (
+                np.mean(np.maximum(abs(x) - clip, 0) ** 2),
+                np.mean((abs(x) <= clip) * (x - (s := clip / 2 ** (bits - 1)) * np.round(x / s)) ** 2),
+            ),
+        ),
         ("root_of_the_mean_square", lambda x, clip, bits: np.sqrt(errors_by_loop(x, clip, bits))),
         (
             "levels_per_side",
@@ -292,10 +335,14 @@ SLIPS = {
     "laplace_clip": [
         ("deviation_for_mean_distance", lambda x, bits: clipping.aciq_clip("laplace", bits) * x.std()),
         ("mean_not_removed", lambda x, bits: clipping.aciq_clip("laplace", bits) * np.abs(x).mean()),
+        ("mean_added_to_the_clip", lambda x, bits: x.mean() + laplace_by_newton(x, bits)[0]),
+        ("spread_forgotten", lambda x, bits: clipping.aciq_clip("laplace", bits)),
+        ("three_sigma_for_all_bits", lambda x, bits: 5.0286 * np.abs(x - x.mean()).mean()),
     ],
     "robust_range": [
         ("one_outlier_takes_the_range", lambda seen, bits: (0, seen[np.isfinite(seen)].max())),
         ("nan_in_the_range", lambda seen, bits: (seen.min(), seen.max())),
+        ("nan_in_the_range", lambda seen, bits: (0, seen.max())),
         ("one_percentile_for_all_bits", lambda seen, bits: (0, np.quantile(seen[np.isfinite(seen)], 0.999))),
     ],
 }
@@ -312,7 +359,15 @@ def clip_index(x, bits):
     return np.argmin([sum(errors_by_clipping_first(x, clip, bits)) for clip in clips])
 
 
+def clip_uphill(x, bits):
+    """From small clips to large ones, until the error rises."""
+    clips = np.linspace(0.01, 1, 100) * np.abs(x).max()
+    errors = [sum(errors_by_clipping_first(x, clip, bits)) for clip in clips]
+    return next((clip for clip, error, after in zip(clips, errors, errors[1:]) if after > error), clips[-1])
+
+
 UNNAMED = {
+    "running_range": [range_without_a_guard, range_with_a_wrong_guard, range_of_batches_without_a_guard],
     "calibration_images": [
         lambda pixels, count: images_every_so_many(pixels // 255 * 255.0, count),
         lambda pixels, count: images_every_so_many(pixels * (255 / 256), count),
@@ -320,11 +375,13 @@ UNNAMED = {
     "percentile_range": [percentiles_by_slice],
     "best_clip": [
         clip_index,
+        clip_uphill,
         lambda x, bits: sum(errors_by_clipping_first(x, clip_by_grid(x, bits), bits)),
         lambda x, bits: clip_by_grid(x, bits) * 1.5,
     ],
     "robust_range": [
         lambda seen, bits: (0, np.percentile(seen[np.isfinite(seen)], 99.97)),
+        lambda seen, bits: (0, np.percentile(seen[np.isfinite(seen)], 99.98)),
         lambda seen, bits: (0, np.percentile(seen[np.isfinite(seen)], 99.99)),
     ],
 }

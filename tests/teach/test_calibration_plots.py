@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from fewerbits.teach import calibration_plots, check, plots
+from fewerbits.teach.check.calibration import choosing
 from fewerbits.teach.check.report import examine
 from fewerbits.teach.check.runner import run
 from matplotlib.text import Text
@@ -19,7 +20,15 @@ ALL = {
     "clip_over_histogram": calibration_plots.clip_over_histogram(VALUES, 1.0, CLIPS, CLIPPING, ROUNDING, "A clip"),
     "by_layer": calibration_plots.by_layer({"min-max": [10, 12], "MSE": [20, 21]}, ["conv1", "conv2"], "Layers"),
     "scatter_of_draws": calibration_plots.scatter_of_draws(
-        {"min-max": {1: [1.0, 2.0], 10: [2.0, 3.0]}, "MSE": {1: [1.0, 1.1], 10: [1.0]}}, "Draws"
+        {
+            "min-max": {1: [1.0, 2.0], 10: [2.0, 3.0]},
+            "8 bits": {1: [1.5], 10: [1.4]},
+            "MSE": {1: [1.0, 1.1], 10: [1.0]},
+        },
+        "Draws",
+    ),
+    "divergence_curves": calibration_plots.divergence_curves(
+        [1.0, 2.0, 3.0], {4: [0.4, 0.2, 0.3], 8: [0.1, 0.2, 0.2]}, "Divergences"
     ),
 }
 
@@ -50,6 +59,11 @@ def test_the_dot_lies_at_the_smallest_sum():
     assert abs(dot.get_xdata()[0] - 2 / 1.1) <= CLIPS[1] - CLIPS[0]
 
 
+def test_the_least_divergence_of_each_number_of_bits_is_marked():
+    dots = [line for line in ALL["divergence_curves"].axes[0].lines if line.get_marker() == "o"]
+    assert [(dot.get_xdata()[0], dot.get_ydata()[0]) for dot in dots] == [(2.0, 0.2), (1.0, 0.1)]
+
+
 def test_what_lies_beyond_the_clip_is_shaded_and_nothing_when_all_lies_within():
     def shaded(clip):
         figure = calibration_plots.clip_over_histogram(VALUES, clip, CLIPS, CLIPPING, ROUNDING, "A clip")
@@ -60,7 +74,7 @@ def test_what_lies_beyond_the_clip_is_shaded_and_nothing_when_all_lies_within():
 
 
 def test_every_draw_is_one_dot():
-    assert [len(line.get_xdata()) for line in ALL["scatter_of_draws"].axes[0].lines] == [4, 3]
+    assert [len(line.get_xdata()) for line in ALL["scatter_of_draws"].axes[0].lines] == [4, 2, 3]
 
 
 def test_a_nan_that_stays_where_it_was_is_no_change():
@@ -93,6 +107,7 @@ def test_where_nothing_is_clipped_the_check_expects_exactly_zero():
             "scaled wrongly: their largest value is 0.99",
         ),
         (lambda pixels, count: _strided(pixels, count) // 255, "all values are 0 or 1"),
+        (lambda pixels, count: (_strided(pixels, count) / 255).astype(np.float16), "float16 keeps three digits"),
         (lambda pixels, count: _strided(pixels, count)[::-1, :, ::-1] / 255, "not among the photographs"),
     ],
 )
@@ -108,6 +123,28 @@ def test_the_check_of_a_clip_says_where_the_best_one_lies_and_what_came_instead(
     text = " ".join(examine(check.tasks()["best_clip"], lambda x, bits: wrong).text.split())
     assert "x runs from -3.424 to 3.501" in text
     assert said in text
+
+
+def test_the_check_of_a_clip_says_that_there_is_more_than_one_minimum():
+    text = " ".join(examine(check.tasks()["best_clip"], _to_the_first_minimum).text.split())
+    assert "is better than its neighbours" in text
+    assert "need not be the least" in text
+
+
+def test_a_layer_that_falls_short_of_the_limit_does_not_seem_to_reach_it():
+    def by_percentile(seen, bits):
+        return 0, np.percentile(seen[np.isfinite(seen)], 99.98)
+
+    text = examine(check.tasks()["robust_range"], by_percentile).text
+    assert "reaches 18.9 dB" in text
+    assert "19.0 dB" not in text
+
+
+def _to_the_first_minimum(x, bits):
+    values = x.astype(np.float64)
+    clips = np.linspace(0.01, 1, 100) * np.abs(values).max()
+    errors = [choosing.error_of(values, clip, bits) for clip in clips]
+    return next(clips[i] for i in range(1, 99) if errors[i] < min(errors[i - 1], errors[i + 1]))
 
 
 def _strided(pixels, count):

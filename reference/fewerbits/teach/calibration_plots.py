@@ -57,7 +57,7 @@ def by_layer(curves: Mapping[str, Sequence[float]], layers: Sequence[str], title
 def scatter_of_draws(draws: Mapping[str, Mapping[int, Sequence[float]]], title: str) -> Figure:
     """The end of the range that each sample of images gave: name → number of images → one value per sample."""
     figure, axes = new_figure(3.8)
-    for (name, by_size), color, marker in zip(draws.items(), (VERMILLION, BLUE), ("s", "o")):
+    for (name, by_size), color, marker in zip(draws.items(), (VERMILLION, BLUE, BLACK), ("s", "o", "^")):
         sizes = np.repeat(list(by_size), [len(values) for values in by_size.values()])
         axes.plot(sizes, np.concatenate(list(by_size.values())), marker, color=color, alpha=0.6, label=name)
     axes.set(title=title, xlabel="calibration images (logarithmic scale)", ylabel="end of the range", xscale="log")
@@ -65,6 +65,20 @@ def scatter_of_draws(draws: Mapping[str, Mapping[int, Sequence[float]]], title: 
     axes.set_xticks(shown, [f"{size:,}" for size in shown])
     axes.set_ylim(bottom=0)
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.32))
+    return figure
+
+
+def divergence_curves(ends: ArrayLike, divergences: Mapping[int, Sequence[float]], title: str) -> Figure:
+    """Divergence against the end of the range: bits → one value per end; the least of each is marked."""
+    figure, axes = new_figure(3.8)
+    tried = np.asarray(ends)
+    for (bits, values), color, line in zip(divergences.items(), (BLUE, VERMILLION), ("-", "--")):
+        best = int(np.argmin(values))
+        axes.plot(tried, values, color=color, linestyle=line, label=f"{bits} bits, least at {tried[best]:.2f}")
+        axes.plot(tried[best], values[best], "o", color=color, markersize=8)
+    axes.set(title=title, xlabel="end of the range", ylabel="divergence")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="upper right")
     return figure
 
 

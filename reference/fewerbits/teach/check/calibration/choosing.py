@@ -90,6 +90,12 @@ def _costs_little(answer: Array, x: Array, bits: int) -> str | None:
         return f"{here}the clip {clip:g} lies far beyond all of it: is it the index of a clip, and not the clip?"
     if abs(clip / least - 1) < 0.05:
         return f"{here}{clip:.4g} is about the least mean squared error itself, and not the clip that has it"
+    around = [error_of(values, clip + steps * peak / 100, bits) for steps in (-1, 0, 1)]
+    if clip < 0.98 * peak and around[1] < min(around[0], around[2]):
+        return (
+            f"{here}the clip {clip:.4g} is better than its neighbours, and costs {excess:.3g} times the mean squared "
+            f"error of {best:.4g}: the error has more than one minimum, and the first you meet need not be the least"
+        )
     return (
         f"{here}the clip {clip:.4g} costs {excess:.3g} times the mean squared error of {best:.4g}; "
         f"at most {1 + MOST_EXCESS:g} times are asked for"
@@ -107,6 +113,8 @@ def _best_clip_probes() -> list[Probe]:
         (rng.laplace(size=(30, 100)), 4),
         (with_outlier, 3),
         (-rng.exponential(size=2000) * 1e-3, 6),
+        # A quarter of the values equal: several minima, and neither the first nor the last is the least.
+        (np.concatenate([np.random.default_rng(35).normal(size=1500), np.full(500, 1.4)]), 4),
     ]
 
 
@@ -187,13 +195,19 @@ def _is_a_range(answer: tuple[Array, ...], seen: Array, bits: int) -> str | None
     return None
 
 
+def _rounded_down(decibels: float) -> str:
+    """One decimal, such that what falls short of a limit does not look like it."""
+    return f"{math.floor(10 * decibels) / 10:.1f} dB"
+
+
 def _serves_new_images(answer: tuple[Array, ...], seen: Array, bits: int) -> str | None:
     decibels = _decibels(answer, seen, bits)
     if decibels < LEAST_DECIBELS[bits]:
         name = dict(zip(_layers(), LAYERS))[seen.shape[1:]]
         return (
             f"on new images of {name} at {bits} bits the range {float(answer[0].item()):.3g} to "
-            f"{float(answer[1].item()):.3g} reaches {decibels:.1f} dB; {LEAST_DECIBELS[bits]:g} dB are asked for"
+            f"{float(answer[1].item()):.3g} reaches {_rounded_down(decibels)}; "
+            f"{LEAST_DECIBELS[bits]:g} dB are asked for"
         )
     return None
 
@@ -203,7 +217,7 @@ def _robust_range_probes() -> list[Probe]:
 
 
 def _measure(answer: tuple[Array, ...], seen: Array, bits: int) -> str:
-    return f"{_decibels(answer, seen, bits):.1f} dB"
+    return _rounded_down(_decibels(answer, seen, bits))
 
 
 def _robust_range_summary(probes: Sequence[Probe], answers: Sequence[tuple[Array, ...]]) -> str:

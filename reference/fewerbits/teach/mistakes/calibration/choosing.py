@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fewerbits.teach.mistakes.calibration.observing import finite_values, nan_in_the_range
 from fewerbits.teach.mistakes.record import also, mistake
-from fewerbits.teach.mistakes.uniform.parameters import levels_per_side
+from fewerbits.teach.mistakes.uniform.parameters import codes_counted_for_steps, levels_per_side
 
 Array = NDArray[Any]
 
@@ -108,6 +108,24 @@ def two_errors_with_levels_per_side(x: Array, clip: float, bits: int) -> tuple[f
     return float(np.mean(beyond**2)), float(np.mean(within**2))
 
 
+@also(codes_counted_for_steps, "two_errors")
+def two_errors_with_codes_counted(x: Array, clip: float, bits: int) -> tuple[float, float]:
+    beyond, within = _errors(x, clip, 2 ** (bits - 1))
+    return float(np.mean(beyond**2)), float(np.mean(within**2))
+
+
+@mistake(
+    "two_errors",
+    symptom="The errors grow with the number of values, and cannot be compared between tensors.",
+    cause="The squares are added up and not divided by their number.",
+    repair="Take the mean over all values.",
+    source="common in first implementations",
+)
+def sums_for_means(x: Array, clip: float, bits: int) -> tuple[float, float]:
+    beyond, within = _errors(x, clip, 2 ** (bits - 1) - 1)
+    return float(np.sum(beyond**2)), float(np.sum(within**2))
+
+
 @mistake(
     "best_clip",
     symptom="One value far from all others makes the steps so wide that the others lose most of their bits.",
@@ -161,6 +179,35 @@ def mean_not_removed(x: Array, bits: int) -> float:
     return _clip(np.mean(np.abs(x.astype(np.float64))), bits)
 
 
+@mistake(
+    "laplace_clip",
+    symptom="The clip moves when a constant is added to all values.",
+    cause="The mean was added: that is the upper end of a range, and the clip is how far it reaches from the mean.",
+    repair="Return α; its range is from mean − α to mean + α.",
+    source="common where the range and its half width have one name",
+)
+def mean_added_to_the_clip(x: Array, bits: int) -> float:
+    values = x.astype(np.float64)
+    return float(values.mean()) + _clip(np.mean(np.abs(values - values.mean())), bits)
+
+
+@mistake(
+    "laplace_clip",
+    symptom="The clip is the same whatever the data are.",
+    cause="What solves the equation is the ratio of clip and spread; the spread of the data is not in it yet.",
+    repair="Multiply the ratio by β.",
+    source="common where a table of ratios is taken for one of clips",
+)
+def spread_forgotten(x: Array, bits: int) -> float:
+    return _clip(1.0, bits)
+
+
+@also(three_sigma_for_all_bits, "laplace_clip")
+def ratio_of_4_bits_for_all_bits(x: Array, bits: int) -> float:
+    values = x.astype(np.float64)
+    return _clip(np.mean(np.abs(values - values.mean())), 4)
+
+
 @also(levels_per_side, "laplace_clip")
 def laplace_clip_with_levels_per_side(x: Array, bits: int) -> float:
     values = x.astype(np.float64)
@@ -192,3 +239,8 @@ def nan_in_the_range_of_a_layer(seen: Array, bits: int) -> tuple[float, float]:
 @also(nan_in_the_range, "robust_range")
 def infinity_in_the_range_of_a_layer(seen: Array, bits: int) -> tuple[float, float]:
     return float(np.nanmin(seen)), float(np.nanmax(seen))
+
+
+@also(nan_in_the_range, "robust_range")
+def nan_in_the_upper_end_of_a_layer(seen: Array, bits: int) -> tuple[float, float]:
+    return 0.0, float(np.max(seen))

@@ -36,6 +36,17 @@ def last_batch_wins(batches: Array) -> Range:
     return _with_zero(values.min(), values.max())
 
 
+@also(last_batch_wins, "running_range")
+def last_batch_wins_as_it_is(batches: Array) -> Range:
+    return float(batches[-1].min()), float(batches[-1].max())
+
+
+@also(last_batch_wins, "running_range")
+def last_batch_wins_without_zero(batches: Array) -> Range:
+    values = finite_values(batches[-1])
+    return float(values.min()), float(values.max())
+
+
 @mistake(
     "running_range",
     symptom="The largest values saturate although they were seen.",
@@ -65,10 +76,37 @@ def infinity_in_the_range(batches: Array) -> Range:
     return _with_zero(np.nanmin(batches), np.nanmax(batches))
 
 
+@mistake(
+    "running_range",
+    symptom="A batch that holds NaN leaves no trace in the range, or the batches before it are forgotten.",
+    cause="NaN is neither larger nor smaller, so that Python's min and max keep whichever number stands first.",
+    repair="Leave values that are not finite out before you compare.",
+    source="common where NumPy's extremes meet Python's",
+)
+def nan_compared_by_python(batches: Array) -> Range:
+    low = high = 0.0
+    for batch in batches:
+        low, high = min(low, float(batch.min())), max(high, float(batch.max()))
+    return low, high
+
+
+@also(nan_compared_by_python, "running_range")
+def nan_compared_first_by_python(batches: Array) -> Range:
+    low = high = 0.0
+    for batch in batches:
+        low, high = min(float(batch.min()), low), max(float(batch.max()), high)
+    return low, high
+
+
 @also(range_without_zero, "running_range")
 def running_range_without_zero(batches: Array) -> Range:
     values = finite_values(batches)
     return float(values.min()), float(values.max())
+
+
+@also(range_without_zero, "running_range")
+def running_range_as_it_is(batches: Array) -> Range:
+    return float(batches.min()), float(batches.max())
 
 
 def _strided(pixels: Array, count: int) -> Array:
@@ -156,6 +194,12 @@ def whole_share_from_each_tail_by_sorting(x: Array, percent: float) -> Range:
     values = np.sort(x, axis=None)
     cut = int(x.size * (100 - percent) / 100)
     return _with_zero(values[cut], values[-1 - cut])
+
+
+@also(whole_share_from_each_tail, "percentile_range")
+def whole_share_from_each_tail_without_zero(x: Array, percent: float) -> Range:
+    low, high = np.percentile(x, [100 - percent, percent])
+    return float(low), float(high)
 
 
 @mistake(
