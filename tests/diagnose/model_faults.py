@@ -242,9 +242,9 @@ def small_graph(op: str, shape: tuple[int, ...], axis: int, x_shape: list[Any], 
         helper.make_node("QuantizeLinear", ["y", "s", "z"], ["q_y"], "quantize_y"),
         helper.make_node("DequantizeLinear", ["q_y", "s", "z"], ["out"], "dequantize_y"),
     ]
-    infos = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in (("x", x_shape), ("out", None))
-    ]
+    y_shape = [f"y{index}" for index in range(len(x_shape))]
+    dimensions = {"x": x_shape, "out": y_shape}
+    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, dims) for name, dims in dimensions.items()]
     tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, op, infos[:1], infos[1:], tensors)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
@@ -354,6 +354,8 @@ FAULTS = [
     Fault("int8 zero point read for uint8 codes", "zero_point_of_another_type", "conv1_codes", tiny,
           lambda m: node(m, "conv1_codes_real_DequantizeLinear").input.__setitem__(
               2, put(m, "other_zero", np.int8(0)))),
+    Fault("three zero points for 32 scales", "parameters_of_another_shape", "conv2_weight", tiny,
+          put_at("conv2_weight_zero_point", np.zeros(3, np.int8))),
     Fault("quantized, read back, quantized coarser", "quantized_twice", "conv1_codes", tiny, quantized_again),
     Fault("zero point one too high for the reader", "codes_read_with_other_parameters", "conv1_codes_real", tiny,
           other_zero_point),

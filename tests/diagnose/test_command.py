@@ -121,10 +121,10 @@ def test_a_sparse_file_below_2_gib_is_refused_at_its_first_byte(tmp_path, capsys
     assert "not an ONNX file" in capsys.readouterr().err
 
 
-def message_of(path) -> str | None:
-    """What the diagnosis says against the file; None when it diagnoses it."""
+def message_of(source) -> str | None:
+    """What the diagnosis says against a file or model; None when it diagnoses it."""
     try:
-        diagnose_model(path, cpu="no-vnni")
+        diagnose_model(source, cpu="no-vnni")
     except UnreadableModelError as error:
         return str(error)
     return None
@@ -148,6 +148,24 @@ def test_no_damage_leads_to_anything_but_findings_or_one_line(tmp_path) -> None:
         assert message is None or len(message.splitlines()) == 1
         outcomes["list" if message is None else "line"] += 1
     assert min(outcomes.values()) > 100
+
+
+SHAPES = [(), (1,), (3,), (0,), (16,), (2, 2), (5, 4, 3, 3)]
+TYPES = ["float32", "int8", "uint8", "int32", "float16", "int64", "bool"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build", [model_faults.gemm, model_faults.concatenated, model_faults.tiny_qoperator])
+def test_constants_of_any_shape_and_type_are_no_reason_to_fail(build) -> None:
+    """A valid file with scales, zero points, codes or biases that make no sense gets findings, or one line."""
+    rng = np.random.default_rng(13)
+    for name in [tensor.name for tensor in build().graph.initializer]:
+        for shape in SHAPES:
+            model = model_faults.copy_of(build())
+            kind = TYPES[rng.integers(len(TYPES))]
+            model_faults.put(model, name, rng.integers(0, 100, shape).astype(kind))
+            message = message_of(model)
+            assert message is None or len(message.splitlines()) == 1
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from fewerbits import data
 from fewerbits.deploy import export
-from fewerbits.diagnose import Finding, UnreadableModelError, diagnose_model
+from fewerbits.diagnose import Finding, UnreadableModelError, diagnose_model, flow, parameters, weights
 from fewerbits.network.quantized import calibrate, quantize_network
 from onnx import TensorProto, helper, numpy_helper
 
@@ -82,7 +82,7 @@ def test_models_of_quantize_static_are_found_correct(network: str, tmp_path) -> 
     source, target = tmp_path / "float.onnx", tmp_path / "int8.onnx"
     onnx.save(export.float_model(trained(network)), source)
     unsigned, signed = QuantType.QUInt8, QuantType.QInt8
-    for form, per_channel, reduce_range, (activations, weights) in itertools.product(
+    for form, per_channel, reduce_range, (type_of_x, type_of_w) in itertools.product(
         (QuantFormat.QDQ, QuantFormat.QOperator),
         (False, True),
         (False, True),
@@ -90,9 +90,94 @@ def test_models_of_quantize_static_are_found_correct(network: str, tmp_path) -> 
     ):
         quantize_static(
             source, target, Images(), form, per_channel=per_channel, reduce_range=reduce_range,
-            activation_type=activations, weight_type=weights,
+            activation_type=type_of_x, weight_type=type_of_w,
         )  # fmt: skip
-        assert diagnose_model(target) == [], (form, per_channel, reduce_range, activations, weights)
+        assert diagnose_model(target) == [], (form, per_channel, reduce_range, type_of_x, type_of_w)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+def test_operators_of_many_kinds_raise_no_false_alarm(form: str, per_channel: bool, tmp_path) -> None:
+    """Quantized by ONNX Runtime; QOperator form has no transposed convolution, which then really stays in float."""
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+
+    onnx.save(many_operators(), tmp_path / "float.onnx")
+    rng = np.random.default_rng(12)
+    for activations in (QuantType.QUInt8, QuantType.QInt8):
+        quantize_static(
+            tmp_path / "float.onnx", tmp_path / "int8.onnx", Batches(rng), QuantFormat[form],
+            per_channel=per_channel, activation_type=activations, weight_type=QuantType.QInt8,
+        )  # fmt: skip
+        found = [(finding.name, finding.where) for finding in diagnose_model(tmp_path / "int8.onnx")]
+        assert found == ([] if form == "QDQ" else [("weights_in_float", "deconvolution")])
+
+
+class Batches:
+    """Six random inputs for ONNX Runtime's calibration."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.left = iter([{"x": rng.normal(size=(1, 3, 8, 8)).astype(np.float32)} for _ in range(6)])
+
+    def get_next(self):
+        return next(self.left, None)
+
+
+def many_operators() -> onnx.ModelProto:
+    """Convolutions, SiLU, concatenation, transposed convolution, ReLU6, resize, MatMul, layer norm, GELU, softmax."""
+    rng, node_of = np.random.default_rng(11), helper.make_node
+    shapes = {"w1": (8, 3, 3, 3), "b1": (8,), "w2": (8, 8, 3, 3), "b2": (8,), "w3": (16, 12, 2, 2), "b3": (12,)}
+    shapes |= {"w4": (12, 16), "b4": (16,), "gain": (16,), "shift": (16,), "w5": (16, 10), "b5": (10,)}
+    tensors = [numpy_helper.from_array(rng.normal(0, 0.2, s).astype(np.float32), n) for n, s in shapes.items()]
+    others = {"low": np.float32(0), "high": np.float32(6), "twice": np.array([1, 1, 2, 2], np.float32)}
+    tensors += [numpy_helper.from_array(np.asarray(value), name) for name, value in others.items()]
+    nodes = [
+        node_of("Conv", ["x", "w1", "b1"], ["c1"], "conv1", pads=[1, 1, 1, 1]),
+        node_of("Relu", ["c1"], ["r1"], "relu1"),
+        node_of("Conv", ["r1", "w2", "b2"], ["c2"], "conv2", pads=[1, 1, 1, 1]),
+        node_of("Sigmoid", ["c2"], ["s2"], "sigmoid"),
+        node_of("Mul", ["c2", "s2"], ["m2"], "silu"),
+        node_of("Concat", ["r1", "m2"], ["both"], "concat", axis=1),
+        node_of("ConvTranspose", ["both", "w3", "b3"], ["c3"], "deconvolution", strides=[2, 2]),
+        node_of("AveragePool", ["c3"], ["p3"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
+        node_of("LeakyRelu", ["p3"], ["l3"], "leaky", alpha=0.1),
+        node_of("Clip", ["l3", "low", "high"], ["k3"], "relu6"),
+        node_of("Resize", ["k3", "", "twice"], ["z3"], "resize", mode="nearest"),
+        node_of("GlobalAveragePool", ["z3"], ["g3"], "mean"),
+        node_of("Flatten", ["g3"], ["f3"], "flatten"),
+        node_of("MatMul", ["f3", "w4"], ["m4"], "matmul"),
+        node_of("Add", ["m4", "b4"], ["a4"], "add_bias"),
+        node_of("LayerNormalization", ["a4", "gain", "shift"], ["n4"], "layer_norm"),
+        node_of("Gelu", ["n4"], ["e4"], "gelu"),
+        node_of("Gemm", ["e4", "w5", "b5"], ["g5"], "gemm"),
+        node_of("Softmax", ["g5"], ["y"], "softmax"),
+    ]
+    infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", [1, 3, 8, 8]), ("y", [1, 10]))]
+    graph = helper.make_graph(nodes, "many", infos[:1], infos[1:], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+
+def test_scales_that_are_not_constant_are_left_alone() -> None:
+    """A scale that is an input of the graph cannot be judged, and is no reason to fail."""
+    model = copy_of(model_faults.gemm())
+    for tensor in list(model.graph.initializer):
+        if tensor.name in ("s", "s_w"):
+            model.graph.initializer.remove(tensor)
+            shape = [] if tensor.name == "s" else [12]
+            model.graph.input.append(helper.make_tensor_value_info(tensor.name, TensorProto.FLOAT, shape))
+    onnx.checker.check_model(model, full_check=True)
+    assert diagnose_model(model, cpu="no-vnni")[0].name == "saturates_without_vnni"
+    assert diagnose_model(model) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", [parameters, weights, flow], ids=lambda module: module.__name__.rpartition(".")[2])
+def test_every_rule_is_needed(module, monkeypatch) -> None:
+    """Without a rule the fault that it names is overlooked."""
+    rules, models = module.RULES, [(fault, fault.model()) for fault in FAULTS]
+    for rule in rules:
+        monkeypatch.setattr(module, "RULES", tuple(each for each in rules if each is not rule))
+        assert any(not diagnose_model(model, cpu=fault.cpu) for fault, model in models), rule.__name__
 
 
 def test_seven_bits_are_no_risk_and_eight_are() -> None:

@@ -69,6 +69,8 @@ def _unused_share(graph: Graph, node: NodeProto) -> float | None:
     if written is None or not written.parameters.usable or written.parameters.per_channel:
         return None
     zero = written.parameters.zero_point
+    if zero is not None and zero.size != 1:
+        return None
     low, high = LIMITS.get("uint8" if zero is None else zero.dtype.name, (0, 0))
     return None if high == low else (int(written.parameters.zero().reshape(())) - low) / (high - low)
 
@@ -111,7 +113,7 @@ def float_between_codes(graph: Graph) -> Iterator[Finding]:
                 "float_between_codes",
                 label(batch_norm),
                 "a batch normalization runs in float between quantized operators",
-                "Fold it into the convolution before it, and calibrate and quantize again.",
+                "Fold it into the convolution before it (after it, where that has no padding), and quantize again.",
             )
         elif len(counted) > 1 and (
             all(node.op_type in KERNELS for node in counted) or any(node.op_type in PRODUCTS for node in counted)

@@ -73,9 +73,16 @@ class Parameters:
         return self.scale is not None and self.scale.size > 1
 
     @property
+    def fits(self) -> bool:
+        """Whether there are scales, and one zero point for each, or for all."""
+        if self.scale is None or self.scale.size == 0:
+            return False
+        return self.zero_point is None or self.zero_point.size in {1, self.scale.size}
+
+    @property
     def usable(self) -> bool:
-        """Whether every scale is a positive number."""
-        return self.scale is not None and bool(np.isfinite(self.scale).all() and (self.scale > 0).all())
+        """Whether every scale is a positive number and has its zero point."""
+        return self.scale is not None and self.fits and bool(np.isfinite(self.scale).all() and (self.scale > 0).all())
 
     def zero(self) -> Array:
         """The zero point as integers; 0 where there is none."""
@@ -85,7 +92,7 @@ class Parameters:
         """Whether both give codes the same meaning; True when one of them is not known."""
         if self.scale is None or other.scale is None:
             return True
-        if self.scale.size != other.scale.size:
+        if self.scale.size != other.scale.size or not (self.fits and other.fits):
             return False
         scales = self.scale.astype(np.float64).ravel(), other.scale.astype(np.float64).ravel()
         same_zero = bool(np.all(self.zero().ravel() == other.zero().ravel()))
@@ -235,6 +242,8 @@ def label(node: NodeProto) -> str:
 
 
 def number(values: Array) -> str:
-    """A scale as text: one number, or the smallest and largest of several."""
+    """A scale as text: one number, or the smallest and largest of several; "none" without any."""
+    if values.size == 0:
+        return "none"
     low, high = float(np.min(values)), float(np.max(values))
     return f"{low:.6g}" if low == high or np.size(values) == 1 else f"{low:.4g} to {high:.4g}"

@@ -35,10 +35,22 @@ def _stated_once(graph: Graph) -> Iterator[Codes]:
             yield use
 
 
+def parameters_of_another_shape(graph: Graph) -> Iterator[Finding]:
+    for use in _stated_once(graph):
+        scale, zero = use.parameters.scale, use.parameters.zero_point
+        if scale is not None and not use.parameters.fits:
+            yield Finding(
+                "parameters_of_another_shape",
+                label(use.node),
+                f"the codes {use.value!r} have {scale.size} scales and {0 if zero is None else zero.size} zero points",
+                "Store one zero point for each scale, in the same shape.",
+            )
+
+
 def scale_not_positive(graph: Graph) -> Iterator[Finding]:
     for use in _stated_once(graph):
         scale = use.parameters.scale
-        if scale is None or scale.dtype.kind != "f" or use.parameters.usable:
+        if scale is None or scale.dtype.kind != "f" or not use.parameters.fits or use.parameters.usable:
             continue
         wrong = scale.ravel()[~(np.isfinite(scale) & (scale > 0)).ravel()]
         yield Finding(
@@ -74,7 +86,7 @@ def _is_bias(graph: Graph, use: Codes) -> bool:
 def zero_point_of_another_type(graph: Graph) -> Iterator[Finding]:
     for use in every_use(graph):
         zero = use.parameters.zero_point
-        if zero is None:
+        if zero is None or zero.size == 0:
             continue
         wanted = _type_of_codes(graph, use)
         if wanted is None or wanted == zero.dtype.name:
@@ -117,10 +129,10 @@ def range_without_zero(graph: Graph) -> Iterator[Finding]:
     """Codes clipped to a range that does not hold their zero point (fewer bits than the type: Q, Clip, DQ)."""
     for node in graph.of_type("Clip"):
         writer = graph.written.get(input_of(node, 0))
-        if writer is None or writer.parameters.zero_point is None:
+        if writer is None or not writer.parameters.usable:
             continue
         ends = [graph.constant(input_of(node, place)) if input_of(node, place) else None for place in (1, 2)]
-        low, high = (None if end is None else float(end.reshape(())) for end in ends)
+        low, high = (float(end.reshape(())) if end is not None and end.size == 1 else None for end in ends)
         zero = writer.parameters.zero()
         if (low is not None and (zero < low).any()) or (high is not None and (zero > high).any()):
             yield Finding(
@@ -207,6 +219,7 @@ def _feeds_a_mixer(graph: Graph, codes: str) -> bool:
 
 
 RULES = (
+    parameters_of_another_shape,
     scale_not_positive,
     denormal_scale,
     zero_point_of_another_type,
