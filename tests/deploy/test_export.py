@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from fewerbits import data
 from fewerbits.deploy import engines, export
 from fewerbits.network import integer_network
 from fewerbits.network.architecture import ARCHITECTURES
@@ -15,6 +16,8 @@ from fewerbits.tensor.calibration import MinMax
 from onnx import numpy_helper
 
 from tests.network.test_folding import arrays, random_model
+
+RANDOM_IMAGES = np.random.default_rng(7).random((20, 1, 28, 28), np.float32)
 
 
 def constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
@@ -127,6 +130,15 @@ def test_int8_file_is_at_most_29_hundredths_of_the_float_file(vgg32, quantized_v
     int8 = export.save(export.qdq_model(quantized_vgg32), tmp_path / "int8.onnx")
     assert int8 == (tmp_path / "int8.onnx").stat().st_size
     assert int8 <= 0.29 * export.save(export.float_model(vgg32), tmp_path / "float.onnx")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vgg32", "residual", "depthwise"])
+def test_the_qoperator_file_is_at_most_28_hundredths_of_the_float_file(name: str, tmp_path) -> None:
+    network = fold(name, data.load_weights(name))
+    quantized = quantize_network(network, calibrate(network, RANDOM_IMAGES, title=""))
+    int8 = export.save(export.qoperator_model(quantized), tmp_path / "int8.onnx")
+    assert int8 <= 0.28 * export.save(export.float_model(network), tmp_path / "float.onnx")
 
 
 @pytest.mark.slow

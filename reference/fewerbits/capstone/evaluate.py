@@ -54,7 +54,11 @@ def evaluate(name: str, folder: Path, ceilings: Ceilings) -> Result:
     network, quantized = prepare(name)
     test = data.load_fashion_mnist("test")
     images = data.to_float(test.images)
-    models = {"float32": export.float_model(network), "int8": export.qdq_model(quantized)}
+    models = {
+        "float32": export.float_model(network),
+        "int8": export.qdq_model(quantized),
+        "int8_qoperator": export.qoperator_model(quantized),
+    }
     paths = {kind: folder / f"{name}_{kind}.onnx" for kind in models}
     file_bytes = {kind: export.save(models[kind], path) for kind, path in paths.items()}
 

@@ -70,11 +70,11 @@ def _byte_lines(result: Result) -> Iterator[str]:
 
 def _time_lines(result: Result) -> Iterator[str]:
     yield f"{result.name}: how many times faster (median and quartiles of 21 pairs)"
-    yield f"  {'':<24}{'against':<28}{'batch':>5}{'threads':>8}{'ratio':>20}{'ms':>9}{'ms before':>11}"
+    yield f"  {'':<24}{'against':<28}{'batch':>5}{'threads':>8}{'ratio':>22}{'ms':>9}{'ms before':>11}"
     for timing in result.timings:
         ratio = timing.ratio
         yield (
-            f"  {timing.candidate:<24}{timing.baseline:<28}{timing.batch:>5}{timing.threads:>8}{ratio!s:>20}"
+            f"  {timing.candidate:<24}{timing.baseline:<28}{timing.batch:>5}{timing.threads:>8}{ratio!s:>22}"
             f"{1e3 * ratio.second_seconds:9.2f}{1e3 * ratio.first_seconds:11.2f}"
         )
     yield f"  the roofline allows at most {result.ceiling:.2f}× against float32 at batch 64, one thread"

@@ -136,7 +136,7 @@ def qoperator_model(network: QuantizedNetwork, expose_codes: bool = False) -> on
         target = [] if scheme is None else graph.parameters(layer.name, scheme)
         if layer.op == "conv":
             bias = graph.constant(f"{layer.name}_bias_codes", network.biases[layer.name])
-            inputs = [*operands, *_weight_codes(graph, layer.name, network), *target, bias]
+            inputs = [*operands, *_weight_codes(graph, layer.name, network, brief=True), *target, bias]
             graph.node("QLinearConv", inputs, output, **_window(layer))
         elif layer.op == "linear":
             bias = graph.constant(f"{layer.name}_bias_codes", network.biases[layer.name])
@@ -184,10 +184,13 @@ def _window(layer: Layer) -> dict[str, Any]:
     }
 
 
-def _weight_codes(graph: _Graph, name: str, network: QuantizedNetwork) -> list[str]:
-    """Codes, scale and zero point of the weights of a layer."""
-    codes = graph.constant(f"{name}_weight_codes", network.codes[name])
-    return [codes, *graph.parameters(f"{name}_weight", network.weights[name])]
+def _weight_codes(graph: _Graph, name: str, network: QuantizedNetwork, brief: bool = False) -> list[str]:
+    """Codes, scale and zero point of the weights of a layer; if `brief`, one zero point where all channels share it."""
+    codes, scheme = network.codes[name], network.weights[name]
+    scale, zero_point = graph.parameters(f"{name}_weight", scheme)
+    if brief and not scheme.zero_point.any():
+        graph.constant(zero_point, np.zeros((), scheme.code_dtype))
+    return [graph.constant(f"{name}_weight_codes", codes), scale, zero_point]
 
 
 def _float_weights(graph: _Graph, name: str, network: FoldedNetwork) -> list[str]:
