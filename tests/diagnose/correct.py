@@ -78,13 +78,14 @@ CONVENTIONS: tuple[dict[str, Any], ...] = (
 )
 
 
-def all_correct(shapes: tuple[tuple[int, ...], ...] = SHAPES, others: bool = True) -> Iterator[Correct]:
+def all_correct(shapes: tuple[tuple[int, ...], ...] = SHAPES, others: bool = True, seed: int = 0) -> Iterator[Correct]:
     """Every distribution in every shape, with bits, signs and conventions drawn at random; by other libraries too."""
     for index, (kind, draw) in enumerate(DISTRIBUTIONS.items()):
         for number, shape in enumerate(shapes):
-            rng = np.random.default_rng([index, number])
+            rng = np.random.default_rng([seed, index, number])
             x = np.asarray(draw(rng, shape)).astype(np.float32)
             yield from _by_this_course(kind, x, rng)
+            yield from _in_other_forms(kind, x, rng)
             if others:
                 yield from _by_calibration(kind, x, rng)
                 yield from _by_onnx(kind, x, rng)
@@ -116,6 +117,32 @@ def _by_this_course(kind: str, x: Array, rng: np.random.Generator) -> Iterator[C
         )  # fmt: skip
     scheme = Uniform.fit(x, 8, rounding="stochastic")
     yield _case("fewerbits", kind, x, scheme.quantize(x), scheme.scale, 0, 8, rounding="stochastic")
+
+
+def _in_other_forms(kind: str, x: Array, rng: np.random.Generator) -> Iterator[Correct]:
+    """Groups, float16 and float64, scales in float16, scales that keep their axes, codes in a wide type."""
+    if kind in ("tiny", "huge", "denormal"):
+        return  # beyond float16
+    half = x.astype(np.float16)
+    scheme = Uniform.fit(half, symmetric=False, signed=False)
+    yield _case("float16 values", kind, half, scheme.quantize(half), scheme.scale, scheme.zero_point, 8)
+    wide = Uniform.fit(x.astype(np.float64))
+    yield _case("float64 values", kind, x.astype(np.float64), wide.quantize(x.astype(np.float64)), float(wide.scale),
+                0, 8)  # fmt: skip
+    in_half = np.float16(np.abs(x.astype(np.float64)).max() / 127 or 1.0)
+    if in_half > 1e-3:
+        codes = np.clip(np.rint(x / in_half.astype(np.float32)), -128, 127).astype(np.int64)
+        yield _case("float16 scale", kind, x, codes, in_half, 0, 8, signed=True)
+    if x.ndim > 1 and x.shape[-1] % 4 == 0:
+        groups = Uniform.fit(x, 4, axis=x.ndim - 1, group_size=4)
+        shape = (*x.shape[:-1], x.shape[-1] // 4, 4)
+        yield _case("groups", kind, x.reshape(shape), groups.quantize(x).reshape(shape), groups.scale[..., None], 0, 4)
+    if x.ndim > 1:
+        channels = Uniform.fit(x, axis=1)
+        scales = channels.scale.reshape([1, -1, *[1] * (x.ndim - 2)])
+        yield _case(
+            "scales with axes", kind, x, channels.quantize(x).astype(np.int32), scales, 0, 8, signed=True, axis=1
+        )
 
 
 def _by_calibration(kind: str, x: Array, rng: np.random.Generator) -> Iterator[Correct]:

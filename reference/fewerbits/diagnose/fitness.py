@@ -39,7 +39,9 @@ def unusable_numbers(case: Case) -> list[Finding]:
         return [finding("largest_value_for_largest_magnitude", "scale", text)]
     fraction = case.zero_point != np.rint(case.zero_point)
     if fraction.any():
-        exchanged = (case.scale == np.rint(case.scale)).all() and (np.abs(case.zero_point) < 1).all()
+        span = _widened(case)[2] / (2**case.bits - 1)
+        is_step = (np.abs(case.zero_point) < 1) | (np.abs(case.zero_point - span) <= case.precision * span)
+        exchanged = (case.scale == np.rint(case.scale)).all() and is_step.all()
         name = "scale_and_zero_point_exchanged" if exchanged else "fractional_zero_point"
         text = f"zero_point is {case.zero_point[fraction][0]:.6g}, and the scale {case.scale.flat[0]:.6g}"
         return [finding(name, "zero_point", text)]
@@ -201,8 +203,12 @@ def outlier(case: Case) -> list[Finding]:
     A heavy-tailed tensor quantized by min-max has this finding rightly: its codes are correct, and two bits of them
     are spent on one value in a thousand.
     """
-    per_channel = case.axis is not None and case.scale.size > 1
-    groups = np.moveaxis(case.x, case.axis, 0) if per_channel else case.x[None]  # type: ignore[arg-type]
+    if case.scale.size == 1:
+        groups = case.x[None]
+    elif case.axis is not None and case.scale.size == case.x.shape[case.axis]:
+        groups = np.moveaxis(case.x, case.axis, 0)
+    else:
+        return []  # groups, of which each scale serves too few values to speak of outliers
     reach = np.maximum(*(np.abs(end - case.zero_point) * case.scale for end in case.ends)).ravel()
     worst, text = 0.0, ""
     for values, end in zip(groups.reshape(len(groups), -1), reach):
