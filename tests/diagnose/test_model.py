@@ -10,6 +10,7 @@ import pytest
 from fewerbits import data
 from fewerbits.deploy import export
 from fewerbits.diagnose import Finding, UnreadableModelError, diagnose_model, flow, parameters, weights
+from fewerbits.network.folding import fold
 from fewerbits.network.quantized import calibrate, quantize_network
 from onnx import TensorProto, helper, numpy_helper
 
@@ -63,6 +64,23 @@ def test_models_with_random_weights_are_found_correct(network: str) -> None:
         quantized = quantize_network(folded, seen, **options)
         for build in (export.qdq_model, export.qoperator_model):
             assert diagnose_model(build(quantized, expose_codes=True)) == [], (options, build)
+
+
+@pytest.mark.slow
+def test_a_trained_depthwise_layer_dies_at_4_bits_per_tensor_and_lives_per_channel() -> None:
+    """Its channels differ so much in range that one scale for all leaves 27 of 32 with nothing but zeros."""
+    folded = fold("depthwise", data.load_weights("depthwise"))
+    seen = calibrate(folded, data.to_float(data.load_fashion_mnist("test").images[:10]), title="")
+    per_tensor, per_channel = (
+        diagnose_model(export.qdq_model(quantize_network(folded, seen, weight_bits=4, per_channel=each)))
+        for each in (False, True)
+    )
+    codes = quantize_network(folded, seen, weight_bits=4, per_channel=False).codes["conv2"]
+    dead = int((codes.reshape(32, -1) == 0).all(axis=1).sum())
+    assert dead == 27
+    assert [(finding.name, finding.where) for finding in per_tensor] == [("dead_channels", "conv2_sum_Conv")]
+    assert per_tensor[0].evidence.startswith(f"all weights of {dead} of 32 output channels")
+    assert per_channel == []
 
 
 @pytest.mark.slow

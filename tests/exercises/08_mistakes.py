@@ -166,6 +166,7 @@ SLIPS = {
     ],
     "bias_ratio": [
         ("ratio_upside_down", lambda s_x, s_w, s_b: (s_w * s_x) / s_b),
+        ("difference_for_ratio", lambda s_x, s_w, s_b: [b - s_x * w for w, b in zip(s_w, s_b)]),
         ("bias_at_one_scale_only", lambda s_x, s_w, s_b: np.divide(s_b, s_w)),
         ("bias_at_one_scale_only", lambda s_x, s_w, s_b: [b / s_x for b in s_b]),
     ],
@@ -178,6 +179,7 @@ SLIPS = {
         ("zero_point_of_wrong_sign", lambda q, s_x, s_w, a, b: s_x * s_w * (b - a) * q.sum(axis=1)),
         ("scale_forgotten", lambda q, s_x, s_w, a, b: s_w * (a - b) * q.sum(1)),
         ("scale_forgotten", lambda q, s_x, s_w, a, b: (a - b) * q.sum(1)),
+        ("summed_over_the_outputs", lambda q, s_x, s_w, a, b: q.sum(axis=0) * s_w * s_x * (a - b)),
         ("shift_of_one_value", lambda q, s_x, s_w, a, b: s_x * (a - b) * np.ones(q.shape[0])),
     ],
     "name_mystery": [

@@ -70,6 +70,17 @@ def compared_with_the_input_scale(s_x: float, s_w: Array, s_b: Array) -> Array:
 
 
 @mistake(
+    "bias_ratio",
+    symptom="Every layer looks healthy: the numbers are all near 0.",
+    cause="The two scales were subtracted; they are so small that their difference says nothing.",
+    repair="Divide: a quotient is 1 for equal scales, however small they are.",
+    source="common where small positive numbers are compared",
+)
+def difference_for_ratio(s_x: float, s_w: Array, s_b: Array) -> Array:
+    return s_b - s_x * s_w
+
+
+@mistake(
     "scale_axis",
     symptom="The rule is right for convolutions and wrong for transposed ones and for matrix products.",
     cause="The answer is the first axis, whatever the data say.",
@@ -136,3 +147,14 @@ def shift_without_the_weight_scale(q_w: Array, s_x: float, s_w: Array, z_written
 )
 def shift_of_one_value(q_w: Array, s_x: float, s_w: Array, z_written: int, z_read: int) -> Array:
     return np.full(len(q_w), s_x * (z_written - z_read))
+
+
+@mistake(
+    "output_shift",
+    symptom="As many numbers as the layer has inputs, or an error of shapes.",
+    cause="The weights were added over the outputs; an output adds up products over the inputs.",
+    repair="Sum the weights along axis 1, over the inputs.",
+    source="common, axis 0 for axis 1",
+)
+def summed_over_the_outputs(q_w: Array, s_x: float, s_w: Array, z_written: int, z_read: int) -> Array:
+    return _shift(q_w, s_x, s_w, z_written - z_read, axis=0)
