@@ -152,24 +152,17 @@ def _per_channel(record: Mistake, rng: np.random.Generator) -> Iterator[Planted]
         weights = np.where(weights == weights.min((1, 2, 3), keepdims=True), -weights, weights)
     if record.name == "zero_scale":
         weights[3] = 0
+    if record.name == "largest_value_for_largest_magnitude":
+        weights[0] *= -np.sign(weights[0].flat[np.argmax(np.abs(weights[0]))])
     bits = int(rng.choice([4, 8]))
     codes, scale = record.wrong(weights, bits)
-    axis = 0
-    if np.array_equal(
-        scale, np.abs(weights).max((*range(1, weights.ndim),)).astype(np.float64) / (2 ** (bits - 1) - 1)
-    ):
-        right = scale.reshape(-1, *[1] * (weights.ndim - 1))
-        if record.name not in ("scales_along_the_last_axis", "zero_scale") and np.array_equal(
-            codes, np.rint(weights / right)
-        ):
-            return  # the largest value is the largest magnitude in every channel
     accepted: tuple[str, ...] = (SAME_TENSORS.get(record.name, record.name),)
     if record.name == "wrong_axis" and np.ndim(scale) == 3:
         scale = scale[None]  # a scale for each position of the kernel
         accepted = ("wrong_axis",)
     if record.name == "scales_along_the_last_axis":
         accepted = ("scales_along_the_last_axis", "wrong_axis")
-    yield _tensor(record.name, weights, codes, scale, 0, bits, signed=True, axis=axis, accepted=accepted)
+    yield _tensor(record.name, weights, codes, scale, 0, bits, signed=True, axis=0, accepted=accepted)
 
 
 def _fake_quantize(record: Mistake, rng: np.random.Generator) -> Iterator[Planted]:
