@@ -76,16 +76,23 @@ assert abs(healthy["int8"] - healthy["float32"]) < 2
 # Here is what that does. A layer's sums of codes stand for real numbers only after the factor s_x·s_w. Somebody leaves
 # it out in the first convolution, so that its sums arrive as if each unit of the accumulator were 1.
 #
-# *Symptom*: what comes out of conv1 is too large. How many times, at its first output channel?
+# *Symptom*: what comes out of conv1 is too large. These are the scales of its input and of its first filter:
+
+# %%
+s_x, s_w = quantized.activations["image"].scale, quantized.weights["conv1"].scale
+print(f"s_x = {s_x:.5f}, s_w = {s_w[0]:.4f}")
+
+# %% [markdown]
+# How many times too large is its first output channel?
 
 # %%
 my_guess = ...
 
 # %%
-unit = quantized.bias_scale("conv1")  # s_x·s_w, one per output channel
+too_large = 1 / float(s_x * s_w[0])
 
-reveal(my_guess, 1 / unit[0], unit="times", digits=0)
-assert 10_000 < 1 / unit[0] < 200_000
+reveal(my_guess, too_large, unit="times", digits=0)
+assert 10_000 < too_large < 100_000
 
 # %% [markdown]
 # Tens of thousands of times. And the network? The bias was in the right unit, and is now lost beside the sums. How many
@@ -125,9 +132,17 @@ reveal(my_guess, forgotten_last, unit="%", digits=0)
 assert forgotten_last > healthy["float32"] - 5
 
 # %% [markdown]
-# **Nearly all.** The largest of ten numbers stays the largest when all are multiplied by about the same factor. So an
-# accuracy can be right while every logit is tens of thousands of times too large: a probability or a threshold made of
-# them would be nonsense. *An accuracy is a weak test.* Compare values.
+# **Nearly all.** The largest of ten numbers stays the largest when all are multiplied by about the same factor:
+
+# %%
+logits_too_large = 1 / quantized.bias_scale("logits")
+print(f"logits are {logits_too_large.min():,.0f} to {logits_too_large.max():,.0f} times too large")
+assert logits_too_large.min() > 1_000
+assert logits_too_large.max() < 3 * logits_too_large.min()
+
+# %% [markdown]
+# So an accuracy can be right while every value is nonsense; a probability or a threshold made of such logits would be.
+# *An accuracy is a weak test.* Compare values.
 #
 # *Repair*: keep each scale with its codes, and multiply by s_x·s_w exactly once.
 #
@@ -374,8 +389,8 @@ assert largest_right > 100 * largest_own
 #
 # Three mistakes have one thing in common: scales were computed on one thing, and used on another. Guess the accuracies
 # together. Which is the most harmful: (a) activations calibrated on pixels of 0 … 255, used on 0 … 1; (b) weight scales
-# taken before batch norm was folded in; (c) scales of the output channels, applied to the input channels when the
-# weights come back?
+# taken before batch norm was folded in (lesson 09 explains folding); (c) scales of the output channels, applied to the
+# input channels when the weights come back?
 
 # %%
 my_guess = ...  # "a", "b" or "c"
@@ -604,7 +619,16 @@ assert [finding.name for finding in patients["bias"]] == ["bias_with_its_own_sca
 assert [finding.name for finding in patients["sums in 16 bits"]] == ["accumulator_too_narrow"]
 
 # %% [markdown]
-# What it cannot do: tensors that two mistakes share have one name. And a tie, rounded to even or away from zero, is a
+# What it cannot do: where two mistakes give the same tensors, it has one name. Codes of 5 bits that are declared as 4
+# have the scale max|x|/15, just as the article's formula for 4 bits:
+
+# %%
+five = Uniform.fit(x, bits=5)
+print([finding.title for finding in diagnose(x, five.quantize(x), five.scale, bits=4)])
+assert [finding.name for finding in diagnose(x, five.quantize(x), five.scale, bits=4)] == ["levels_per_side"]
+
+# %% [markdown]
+# And a tie, rounded to even or away from zero, is a
 # convention and no mistake; name the rule your engine uses (`rounding="half_even"`) to have ties examined.
 
 # %%
