@@ -24,8 +24,51 @@
 import numpy as np
 from fewerbits.teach import check, exercises
 
+
+def run(layers, x):
+    """What the small network of exercise 3 computes."""
+    for w in layers[:-1]:
+        x = np.maximum(x @ w.T, 0)
+    return x @ layers[-1].T
+
+
+def rounded(w, bits):
+    """The weights of one layer after rounding to symmetric codes."""
+    scale = np.abs(w).max() / (2 ** (bits - 1) - 1)
+    return scale * np.rint(w / scale)
+
+
 # %% [markdown]
-# ## 1 · Repair the article's function · ●●○ · 7 min
+# ## 1 · What an allocation weighs · ●○○ · 5 min
+#
+# Write `mixed_bytes(sizes, channels, bits)`: the bytes of a network's weights. Layer i has `sizes[i]` weights in
+# `channels[i]` channels and gets `bits[i]` bits; all three are arrays of whole numbers. Codes are packed, each layer
+# begins in a new byte, and each channel has one `float32` scale.
+#
+# <details><summary>Hint 1</summary>
+#
+# How many bytes do nine codes of 3 bits take, if the tenth code belongs to another layer?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# `np.ceil` per layer, then the sum. A `float32` has 4 bytes.
+#
+# </details>
+
+
+# %%
+def mixed_bytes(sizes, channels, bits):
+    # SOLUTION
+    codes = np.ceil(sizes * bits / 8)
+    return int(np.sum(codes + 4 * channels))
+    # END SOLUTION
+
+
+check.mixed_bytes(mixed_bytes)
+
+# %% [markdown]
+# ## 2 · Repair the article's function · ●●○ · 7 min
 #
 # The article rounds one tensor twice. Write `mixed_layer(weights, activations, weight_bits, activation_bits)`: what a
 # layer with two precisions computes, x̂·ŵᵀ, as real numbers. `weights` is (N, K), `activations` (M, K), the result
@@ -55,51 +98,22 @@ from fewerbits.teach import check, exercises
 # %%
 def mixed_layer(weights, activations, weight_bits, activation_bits):
     # SOLUTION
-    s_w = np.abs(weights).max() / (2 ** (weight_bits - 1) - 1)
-    q_w = np.rint(weights / s_w)
+    w_step = np.abs(weights).max() / (2 ** (weight_bits - 1) - 1)
+    w_codes = np.rint(weights / w_step)
     low, high = min(activations.min(), 0), max(activations.max(), 0)
-    s_x = (high - low) / (2**activation_bits - 1)
-    z_x = np.rint(-low / s_x)
-    q_x = np.clip(np.rint(activations / s_x) + z_x, 0, 2**activation_bits - 1)
-    return s_x * s_w * ((q_x - z_x) @ q_w.T)
+    x_step = (high - low) / (2**activation_bits - 1)
+    zero = np.rint(-low / x_step)
+    x_codes = np.clip(np.rint(activations / x_step) + zero, 0, 2**activation_bits - 1)
+    return w_step * x_step * ((x_codes - zero) @ w_codes.T)
     # END SOLUTION
 
 
 check.mixed_layer(mixed_layer)
 
 # %% [markdown]
-# ## 2 · What an allocation weighs · ●○○ · 5 min
-#
-# Write `mixed_bytes(sizes, channels, bits)`: the bytes of a network's weights. Layer i has `sizes[i]` weights in
-# `channels[i]` channels and gets `bits[i]` bits; all three are arrays of whole numbers. Codes are packed, each layer
-# begins in a new byte, and each channel has one `float32` scale.
-#
-# <details><summary>Hint 1</summary>
-#
-# How many bytes do nine codes of 3 bits take, if the tenth code belongs to another layer?
-#
-# </details>
-# <details><summary>Hint 2</summary>
-#
-# `np.ceil` per layer, then the sum. A `float32` has 4 bytes.
-#
-# </details>
-
-
-# %%
-def mixed_bytes(sizes, channels, bits):
-    # SOLUTION
-    codes = np.ceil(sizes * bits / 8)
-    return int(np.sum(codes + 4 * channels))
-    # END SOLUTION
-
-
-check.mixed_bytes(mixed_bytes)
-
-# %% [markdown]
 # ## 3 · One layer at a time · ●●○ · 7 min
 #
-# A small network: `layers` (L, n, n) holds the weights of L linear layers, with a ReLU between them. `run` below
+# A small network: `layers` (L, n, n) holds the weights of L linear layers, with a ReLU between them. `run`, at the top,
 # computes it, `rounded` rounds the weights of one layer. Write `sensitivities(layers, x, bits)`: for each layer, the
 # mean squared change of the outputs when **only that layer** is rounded.
 #
@@ -116,26 +130,14 @@ check.mixed_bytes(mixed_bytes)
 
 
 # %%
-def run(layers, x):
-    for w in layers[:-1]:
-        x = np.maximum(x @ w.T, 0)
-    return x @ layers[-1].T
-
-
-def rounded(w, bits):
-    scale = np.abs(w).max() / (2 ** (bits - 1) - 1)
-    return scale * np.rint(w / scale)
-
-
-# %%
 def sensitivities(layers, x, bits):
     # SOLUTION
     exact = run(layers, x)
     changes = []
     for index, w in enumerate(layers):
-        other = layers.copy()
-        other[index] = rounded(w, bits)
-        changes.append(np.mean((run(other, x) - exact) ** 2))
+        trial = layers.copy()
+        trial[index] = rounded(w, bits)
+        changes.append(np.mean((run(trial, x) - exact) ** 2))
     return np.array(changes)
     # END SOLUTION
 
@@ -160,7 +162,7 @@ check.sensitivities(sensitivities)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# If the best step does not fit, a smaller one may. `while True:` with a list of allowed steps; return when it is empty.
+# If the best step does not fit, a smaller one may. Make a list of allowed steps in each round; return when it is empty.
 #
 # </details>
 

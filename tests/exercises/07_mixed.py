@@ -30,6 +30,21 @@ def layer_by_torch(weights, activations, weight_bits, activation_bits):
     return torch.nn.functional.linear(x_hat, torch.round(w / s_w) * s_w)
 
 
+def layer_by_loop(weights, activations, weight_bits, activation_bits):
+    s_w = max(abs(float(w)) for w in weights.ravel()) / (2 ** (weight_bits - 1) - 1)
+    low, high = min(0.0, *activations.ravel().tolist()), max(0.0, *activations.ravel().tolist())
+    s_x = (high - low) / (2**activation_bits - 1)
+    z = round(-low / s_x)
+
+    def x_hat(value):
+        return s_x * (min(max(round(value / s_x) + z, 0), 2**activation_bits - 1) - z)
+
+    return [
+        [sum(x_hat(float(x)) * s_w * round(float(w) / s_w) for x, w in zip(xs, ws)) for ws in weights]
+        for xs in activations
+    ]
+
+
 def bytes_by_loop(sizes, channels, bits):
     total = 0
     for size, own, b in zip(sizes, channels, bits):
@@ -39,6 +54,12 @@ def bytes_by_loop(sizes, channels, bits):
 
 def bytes_by_whole_numbers(sizes, channels, bits):
     return ((sizes * bits + 7) // 8).sum() + (channels * 4).sum()
+
+
+def bytes_by_schemes(sizes, channels, bits):
+    """As the package counts codes; the scales by hand."""
+    schemes = [Uniform.fit([1.0], int(b)) for b in bits]
+    return sum(scheme.nbytes((int(n),)) - 4 + 4 * int(c) for scheme, n, c in zip(schemes, sizes, channels))
 
 
 def network(layers, x):
@@ -73,6 +94,18 @@ def sensitivities_by_differences(layers, x, bits):
     return changes
 
 
+def sensitivities_by_torch(layers, x, bits):
+    def outputs(weights):
+        values = torch.from_numpy(x)
+        for index, w in enumerate(weights):
+            values = torch.nn.functional.linear(values, torch.as_tensor(w))
+            values = torch.relu(values) if index + 1 < len(weights) else values
+        return values
+
+    others = [[*layers[:k], rounded(layers[k], bits), *layers[k + 1 :]] for k in range(len(layers))]
+    return torch.stack([torch.nn.functional.mse_loss(outputs(other), outputs(layers)) for other in others])
+
+
 def greedy_by_heads(costs, sizes, budget):
     columns = [0] * len(costs)
     while True:
@@ -90,6 +123,16 @@ def greedy_by_heads(costs, sizes, budget):
         if best is None:
             return columns
         columns[best[1]] += 1
+
+
+def greedy_by_recursion(costs, sizes, budget, columns=None):
+    columns = [0] * len(costs) if columns is None else columns
+    steps = {}
+    for row, k in enumerate(columns):
+        moved = [*columns[:row], k + 1, *columns[row + 1 :]]
+        if k + 1 < len(costs[row]) and sum(own[c] for own, c in zip(sizes, moved)) <= budget:
+            steps[(costs[row][k] - costs[row][k + 1]) / (sizes[row][k + 1] - sizes[row][k])] = moved
+    return greedy_by_recursion(costs, sizes, budget, steps[max(steps)]) if steps else columns
 
 
 def greedy_by_arrays(costs, sizes, budget):
@@ -146,6 +189,17 @@ def front_by_loop(sizes, accuracies):
     return kept
 
 
+def front_by_sorting(sizes, accuracies):
+    """Groups of equal size, by growing size: the best of a group stays if it is better than all before."""
+    kept, best = [], -1.0
+    for size in np.unique(sizes):
+        top = accuracies[sizes == size].max()
+        if top > best:
+            kept += np.flatnonzero((sizes == size) & (accuracies == top)).tolist()
+            best = top
+    return sorted(kept)
+
+
 def front_of_the_package(sizes, accuracies):
     kept = allocation.pareto_front(sizes, accuracies)
     points = {(sizes[i], accuracies[i]) for i in kept}
@@ -160,6 +214,13 @@ def choice_by_loop(sizes, right, float_right, allowed):
     return -1
 
 
+def choice_by_torch(sizes, right, float_right, allowed):
+    losses = torch.from_numpy(float_right).double() - torch.from_numpy(right).double()
+    upper = losses.mean(1) + 1.96 * losses.std(1) / losses.shape[1] ** 0.5
+    candidates = [(int(size), index) for index, size in enumerate(sizes) if upper[index] <= allowed]
+    return min(candidates)[1] if candidates else -1
+
+
 def choice_by_counting(sizes, right, float_right, allowed):
     n = float_right.size
     lost, won = (float_right & ~right).sum(1), (~float_right & right).sum(1)
@@ -169,13 +230,13 @@ def choice_by_counting(sizes, right, float_right, allowed):
 
 
 ALTERNATIVES = {
-    "mixed_layer": [layer_of_the_package, layer_by_torch],
-    "mixed_bytes": [bytes_by_loop, bytes_by_whole_numbers],
-    "sensitivities": [sensitivities_by_lists, sensitivities_by_differences],
-    "greedy_bits": [greedy_by_heads, greedy_by_arrays],
+    "mixed_layer": [layer_of_the_package, layer_by_torch, layer_by_loop],
+    "mixed_bytes": [bytes_by_loop, bytes_by_whole_numbers, bytes_by_schemes],
+    "sensitivities": [sensitivities_by_lists, sensitivities_by_differences, sensitivities_by_torch],
+    "greedy_bits": [greedy_by_heads, greedy_by_arrays, greedy_by_recursion],
     "best_bits": [best_of_the_package, best_by_integer_program, best_by_an_array_over_bytes],
-    "on_front": [front_by_loop, front_of_the_package],
-    "smallest_within": [choice_by_loop, choice_by_counting],
+    "on_front": [front_by_loop, front_by_sorting, front_of_the_package],
+    "smallest_within": [choice_by_loop, choice_by_counting, choice_by_torch],
 }
 
 
