@@ -452,6 +452,20 @@ def test_an_endless_loop_ends_in_time_with_its_line_and_leaves_no_thread(kind):
         assert not thread.is_alive()
 
 
+@pytest.mark.slow
+def test_a_slow_import_in_an_answer_is_not_stopped_half_way(tmp_path, monkeypatch) -> None:
+    (tmp_path / "slow_library.py").write_text("import time\nfor _ in range(80): time.sleep(0.01)\nVALUE = 7\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def answer(x):
+        import slow_library
+
+        return slow_library.VALUE + x
+
+    outcome = run(answer, (1,), seconds=0.2)
+    assert (outcome.kind, outcome.value) == ("answer", 8)
+
+
 def test_a_slow_but_finite_call_is_not_interrupted():
     outcome = run(lambda x: time.sleep(0.2) or x + 1, (1,), seconds=5)
     assert (outcome.kind, outcome.value) == ("answer", 2)

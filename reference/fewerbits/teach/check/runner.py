@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 MOST_CHARACTERS_PRINTED = 2000
+MOST_SECONDS_IMPORTING = 120
 Place = tuple[FrameType, int]
 
 
@@ -93,10 +94,14 @@ def run(function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float
 def _wait(thread: threading.Thread, seconds: float, function: Callable[..., Any]) -> str | None:
     """Wait for the thread: None when it ended in time, else the line at which it was stopped."""
     deadline = time.monotonic() + seconds
+    last = deadline + MOST_SECONDS_IMPORTING
     try:
         while thread.is_alive() and time.monotonic() < deadline:
             # In short pieces, because on Windows a longer wait cannot be interrupted from the keyboard.
             thread.join(0.1)
+            # Loading a large library is not the learner's loop, and half a library would ruin the kernel.
+            if _imports(thread):
+                deadline = min(time.monotonic() + seconds, last)
     except KeyboardInterrupt:
         _stop(thread)
         raise
@@ -106,6 +111,16 @@ def _wait(thread: threading.Thread, seconds: float, function: Callable[..., Any]
     where = _line(_frames(frame), function)
     _stop(thread)
     return where
+
+
+def _imports(thread: threading.Thread) -> bool:
+    """Whether the thread is inside an import statement."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _stop(thread: threading.Thread) -> None:
