@@ -262,6 +262,10 @@ def gemm() -> ModelProto:
     return small_graph("Gemm", (12, 12), 0, ["n", 12], transB=1)
 
 
+def gemm_of_plain_weights() -> ModelProto:
+    return small_graph("Gemm", (12, 12), 1, ["n", 12])
+
+
 def other_axis(model: ModelProto) -> None:
     attribute = node(model, "weights").attribute[0]
     attribute.i = 1 - attribute.i
@@ -326,6 +330,7 @@ FAULTS = [
     Fault("scales along axis 0 of a transposed convolution", "wrong_axis", "layer", transposed_convolution, other_axis),
     Fault("scales along axis 0 of a MatMul", "wrong_axis", "layer", matrix_product, other_axis),
     Fault("scales along axis 1 of a Gemm with transB", "wrong_axis", "layer", gemm, other_axis),
+    Fault("scales along axis 0 of a Gemm without transB", "wrong_axis", "layer", gemm_of_plain_weights, other_axis),
     Fault("as many scales as inputs (QLinearConv)", "wrong_axis", "conv2", tiny_qoperator,
           lambda m: change(m, "conv2_weight_scale", lambda s: s[:16])),
     Fault("a channel whose weights all became zero", "dead_channels", "conv2", tiny_per_tensor, dead),
@@ -353,7 +358,7 @@ FAULTS = [
           put_at("conv2_weight_zero_point", np.zeros(32, np.uint8))),
     Fault("int8 zero point read for uint8 codes", "zero_point_of_another_type", "conv1_codes", tiny,
           lambda m: node(m, "conv1_codes_real_DequantizeLinear").input.__setitem__(
-              2, put(m, "other_zero", np.int8(0)))),
+              2, put(m, "other_zero", np.int8(5)))),
     Fault("three zero points for 32 scales", "parameters_of_another_shape", "conv2_weight", tiny,
           put_at("conv2_weight_zero_point", np.zeros(3, np.int8))),
     Fault("quantized, read back, quantized coarser", "quantized_twice", "conv1_codes", tiny, quantized_again),
@@ -361,6 +366,8 @@ FAULTS = [
           other_zero_point),
     Fault("another scale for the reader (QLinearAdd)", "codes_read_with_other_parameters", "add1", residual_qoperator,
           other_scale),
+    Fault("another scale for the reader, behind a pool", "codes_read_with_other_parameters", "conv2", tiny_qoperator,
+          lambda m: scale_of(m, "pool1_scale", by=2)),
     Fault("codes of two scales added", "codes_of_different_scales", "add_codes", residual, added_as_codes),
     Fault("codes of two scales concatenated", "codes_of_different_scales", "concat", concatenated,
           lambda m: scale_of(m, "t", by=1.5)),

@@ -224,6 +224,11 @@ def test_a_risk_follows_the_engine_model() -> None:
     assert risk.evidence.startswith(f"{pairs_at_risk(columns).sum():,} of ")
 
 
+def test_int8_activations_are_no_risk() -> None:
+    """Only products of uint8 by int8 go through the instruction that saturates."""
+    assert diagnose_model(model_faults.tiny_signed(), cpu="no-vnni") == []
+
+
 def test_uint8_weights_are_no_risk() -> None:
     assert diagnose_model(model_faults.correct("tiny", "QDQ", signed_weights=False), cpu="no-vnni") == []
 

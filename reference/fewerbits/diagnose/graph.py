@@ -65,7 +65,6 @@ class Parameters:
 
     scale: Array | None
     zero_point: Array | None
-    axis: int = 1
     block_size: int = 0
 
     @property
@@ -163,7 +162,7 @@ class Graph:
         """The scale and zero point that a node has as its inputs of these numbers."""
         names = input_of(node, scale), input_of(node, zero_point)
         found = [self.constant(name) if name else None for name in names]
-        return Parameters(found[0], found[1], attribute(node, "axis", 1), attribute(node, "block_size", 0))
+        return Parameters(found[0], found[1], attribute(node, "block_size", 0))
 
     def reads(self, node: NodeProto) -> list[Codes]:
         """The codes that a node reads with parameters of its own, in the order of its inputs."""
