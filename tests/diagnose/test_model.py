@@ -175,6 +175,17 @@ def many_operators() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
 
 
+@pytest.mark.parametrize(("low", "names"), [(0, ["symmetric_range_for_one_sided_data"]), (-1, [])])
+def test_a_clip_at_zero_is_a_relu_to_the_diagnosis(low: float, names: list[str]) -> None:
+    """What follows has zero point 100 of 255, for values that a clip at 0 (not at −1) keeps from being negative."""
+    model = copy_of(model_faults.gemm())
+    model_faults.put(model, "low", np.float32(low))
+    model_faults.insert(model, "Clip", ["y", "low"], "clipped", "quantize_y")
+    node(model, "quantize_y").input[0] = "clipped"
+    found = diagnose_model(model)
+    assert [(finding.name, finding.where) for finding in found] == [(name, "quantize_y") for name in names]
+
+
 def test_scales_that_are_not_constant_are_left_alone() -> None:
     """A scale that is an input of the graph cannot be judged, and is no reason to fail."""
     model = copy_of(model_faults.gemm())
