@@ -86,8 +86,9 @@ def front(
     for (group, candidates), color, marker in zip(groups.items(), LINES, MARKERS):
         axes.plot(*zip(*candidates.values()), marker, color=color, markersize=8, label=group)
         for name, (kib, share) in candidates.items():
-            offset = (8, -14) if color == BLUE else (-10, 7)
-            axes.annotate(name, (kib, share), offset, textcoords="offset points", ha="center", fontsize=10, color=color)
+            offset = (8, -15) if color == BLUE else (-12, 8)
+            label = axes.annotate(name, (kib, share), offset, textcoords="offset points", ha="center", fontsize=10)
+            label.set(color=color, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
     line = sorted(point for each in groups.values() for name, point in each.items() if name in on_front)
     axes.step(*zip(*line), where="post", color=BLACK, linewidth=1.2, label="Pareto front")
     axes.axhline(exact, color=BLACK, linestyle="--", linewidth=1.2, label="float32")
