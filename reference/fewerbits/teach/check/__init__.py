@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from fewerbits.teach.check.calibration.choosing import best_clip, laplace_clip, robust_range, two_errors
 from fewerbits.teach.check.calibration.observing import calibration_images, percentile_range, running_range
+from fewerbits.teach.check.capstone.codes import add_codes, channel_sqnr, fold_batch_norm
+from fewerbits.teach.check.capstone.networks import bits_within, int8_logits
+from fewerbits.teach.check.capstone.timing import honest_ratio
 from fewerbits.teach.check.codebooks.formats import mx_scales, read_q4_0, round_float, signed_block
 from fewerbits.teach.check.codebooks.levels import bits_per_weight, lloyd_step, nearest_level
 from fewerbits.teach.check.codebooks.storage import compress
@@ -33,13 +36,16 @@ __all__ = [
     "Result",
     "Task",
     "accumulate",
+    "add_codes",
     "affine_parameters",
     "best_bits",
     "best_clip",
     "bias_codes",
     "bias_ratio",
     "bits_per_weight",
+    "bits_within",
     "calibration_images",
+    "channel_sqnr",
     "compress",
     "convolve",
     "correct_sums",
@@ -47,9 +53,12 @@ __all__ = [
     "error_bound",
     "fake_quantize",
     "float_value",
+    "fold_batch_norm",
     "gradient_levels",
     "greedy_bits",
+    "honest_ratio",
     "int8_gain",
+    "int8_logits",
     "laplace_clip",
     "lloyd_step",
     "log_dequantize",
