@@ -382,7 +382,7 @@ def test_requantizing_for_a_concatenation_is_no_fault() -> None:
 
 
 def test_the_table_shows_every_fault(capsys) -> None:
-    model_faults.print_table()
+    assert model_faults.print_table() == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(FAULTS) + 2
     assert all("✓" in line and line.endswith("–") for line in lines[1:-1])
