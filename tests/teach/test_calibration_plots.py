@@ -1,15 +1,13 @@
 """The figures of ranges: everything is labelled and inside, and what is marked is the minimum."""
 
-import io
-
 import numpy as np
 import pytest
-from fewerbits.teach import calibration_plots, check, plots
+from fewerbits.teach import calibration_plots, check
 from fewerbits.teach.check.calibration import choosing
 from fewerbits.teach.check.report import examine
 from fewerbits.teach.check.runner import run
-from matplotlib.text import Text
-from PIL import Image
+
+from tests.figures import assert_as_wide_as_a_notebook, assert_readable
 
 CLIPS = np.linspace(0.2, 3, 40)
 CLIPPING = np.maximum(2 - CLIPS, 0) ** 2
@@ -35,22 +33,14 @@ ALL = {
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_figure_is_as_wide_as_a_notebook_and_has_a_title_and_labels(name):
-    with Image.open(io.BytesIO(ALL[name]._repr_png_())) as image:
-        assert image.width == 800
-        assert 250 < image.height < 700
+    assert_as_wide_as_a_notebook(ALL[name])
     assert any([ALL[name].get_suptitle(), *(axes.get_title() for axes in ALL[name].axes)])
     assert all(axes.get_xlabel() and axes.get_ylabel() for axes in ALL[name].axes)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_all_text_is_at_least_ten_points_and_inside_the_figure(name):
-    figure = ALL[name]
-    assert all(text.get_fontsize() >= 10 for text in figure.findobj(Text) if text.get_text())
-    drawn = figure.get_tightbbox()
-    assert drawn.x0 >= 0
-    assert drawn.x1 <= plots.WIDTH
-    assert drawn.y0 >= 0
-    assert drawn.y1 <= figure.get_figheight()
+    assert_readable(ALL[name])
 
 
 def test_the_dot_lies_at_the_smallest_sum():

@@ -1,12 +1,10 @@
 """The figures of codebooks: everything is labelled and inside, and what they draw is what they were given."""
 
-import io
-
 import numpy as np
 import pytest
 from fewerbits.teach import codebook_plots, plots
-from matplotlib.text import Text
-from PIL import Image
+
+from tests.figures import assert_as_wide_as_a_notebook, assert_readable
 
 VALUES = np.random.default_rng(0).normal(size=500)
 LEVELS = np.array([-1.5, -0.45, 0.45, 1.5])
@@ -29,22 +27,14 @@ ALL = {
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_figure_is_as_wide_as_a_notebook_and_has_a_title_and_labels(name):
-    with Image.open(io.BytesIO(ALL[name]._repr_png_())) as image:
-        assert image.width == 800
-        assert 200 < image.height < 700
+    assert_as_wide_as_a_notebook(ALL[name], least=200)
     assert any([ALL[name].get_suptitle(), *(axes.get_title() for axes in ALL[name].axes)])
     assert all(axes.get_xlabel() and axes.get_ylabel() for axes in ALL[name].axes)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_all_text_is_at_least_ten_points_and_inside_the_figure(name):
-    figure = ALL[name]
-    assert all(text.get_fontsize() >= 10 for text in figure.findobj(Text) if text.get_text())
-    drawn = figure.get_tightbbox()
-    assert drawn.x0 >= 0
-    assert drawn.x1 <= plots.WIDTH
-    assert drawn.y0 >= 0
-    assert drawn.y1 <= figure.get_figheight()
+    assert_readable(ALL[name])
 
 
 def test_thresholds_are_drawn_midway_between_levels_given_in_any_order():

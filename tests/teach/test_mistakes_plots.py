@@ -1,12 +1,10 @@
 """The figures of mistakes: labelled and inside, and the damage is where the mistake makes it."""
 
-import io
-
 import numpy as np
 import pytest
-from fewerbits.teach import mistakes_plots, plots
-from matplotlib.text import Text
-from PIL import Image
+from fewerbits.teach import mistakes_plots
+
+from tests.figures import assert_as_wide_as_a_notebook, assert_readable
 
 LINE = np.linspace(-0.9, 2.0, 400, dtype=np.float32)
 IMAGE = LINE.reshape(20, 20)
@@ -26,21 +24,13 @@ ALL = {
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_figure_is_as_wide_as_a_notebook_and_each_panel_has_a_title(name):
-    with Image.open(io.BytesIO(ALL[name]._repr_png_())) as image:
-        assert image.width == 800
-        assert 250 < image.height < 1000
+    assert_as_wide_as_a_notebook(ALL[name], most=1000)
     assert all(axes.get_title() for axes in ALL[name].axes if axes.get_visible())
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_all_text_is_at_least_ten_points_and_inside_the_figure(name):
-    figure = ALL[name]
-    assert all(text.get_fontsize() >= 10 for text in figure.findobj(Text) if text.get_text())
-    drawn = figure.get_tightbbox()
-    assert drawn.x0 >= 0
-    assert drawn.x1 <= plots.WIDTH
-    assert drawn.y0 >= 0
-    assert drawn.y1 <= figure.get_figheight()
+    assert_readable(ALL[name])
 
 
 def test_each_mistake_damages_its_own_place():

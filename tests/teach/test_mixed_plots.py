@@ -1,12 +1,10 @@
 """The figures of mixed precision: everything is labelled and inside, and what they claim is drawn."""
 
-import io
-
 import numpy as np
 import pytest
-from fewerbits.teach import mixed_plots, plots
-from matplotlib.text import Text
-from PIL import Image
+from fewerbits.teach import mixed_plots
+
+from tests.figures import assert_as_wide_as_a_notebook, assert_readable
 
 NAMES = ["conv1", "conv2", "conv3", "conv4", "conv5", "conv6", "logits"]
 SIZES = dict(zip(NAMES, [288, 9216, 18_432, 36_864, 73_728, 147_456, 1280]))
@@ -31,9 +29,7 @@ ALL = {
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_figure_is_as_wide_as_a_notebook_and_has_a_title_and_labels(name):
-    with Image.open(io.BytesIO(ALL[name]._repr_png_())) as image:
-        assert image.width == 800
-        assert 250 < image.height < 700
+    assert_as_wide_as_a_notebook(ALL[name])
     panels = [axes for axes in ALL[name].axes if axes.get_label() != "<colorbar>"]
     assert all(axes.get_xlabel() and axes.get_title() for axes in panels)
     assert panels[0].get_ylabel() or name == "sensitivity"
@@ -41,13 +37,7 @@ def test_every_figure_is_as_wide_as_a_notebook_and_has_a_title_and_labels(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_all_text_is_at_least_ten_points_and_inside_the_figure(name):
-    figure = ALL[name]
-    assert all(text.get_fontsize() >= 10 for text in figure.findobj(Text) if text.get_text())
-    drawn = figure.get_tightbbox()
-    assert drawn.x0 >= 0
-    assert drawn.x1 <= plots.WIDTH
-    assert drawn.y0 >= 0
-    assert drawn.y1 <= figure.get_figheight()
+    assert_readable(ALL[name])
 
 
 def test_the_area_of_a_bar_is_the_memory_of_a_layer():

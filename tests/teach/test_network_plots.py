@@ -7,7 +7,8 @@ import pytest
 from fewerbits.deploy.evaluation import Accuracy
 from fewerbits.deploy.timing import Ratio
 from fewerbits.teach import network_plots, plots
-from matplotlib.text import Text
+
+from tests.figures import assert_readable
 
 ACCURACY = {"float32": Accuracy(0.94, 0.93, 0.95), "int8": Accuracy(0.938, 0.928, 0.948)}
 FASTER, SLOWER = Ratio(2.6, 2.8, 2.9, 0.04, 0.015), Ratio(0.7, 0.9, 1.1, 0.001, 0.001)
@@ -34,15 +35,8 @@ def figures():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["accuracies", "ratios", "capstone"])
 def test_all_text_is_at_least_ten_points_and_inside_the_figure(name, figures) -> None:
-    figure = figures[name]
-    assert all(axes.get_title() for axes in figure.axes)
-    assert all(text.get_fontsize() >= 10 for text in figure.findobj(Text) if text.get_text())
-    figure.draw_without_rendering()
-    drawn = figure.get_tightbbox()
-    assert drawn.x0 >= 0
-    assert drawn.x1 <= plots.WIDTH
-    assert drawn.y0 >= 0
-    assert drawn.y1 <= figure.get_figheight()
+    assert all(axes.get_title() for axes in figures[name].axes)
+    assert_readable(figures[name])
 
 
 def test_the_capstone_figure_shows_every_network_with_its_interval_size_and_ceiling(figures) -> None:

@@ -1,6 +1,5 @@
 """The shared figures: what they draw is what the scheme does, and all of it can be read."""
 
-import io
 import itertools
 
 import matplotlib
@@ -10,8 +9,8 @@ import pytest
 from fewerbits.teach import plots
 from fewerbits.tensor.scheme import fake_quantize
 from fewerbits.tensor.uniform import Uniform
-from matplotlib.text import Text
-from PIL import Image
+
+from tests.figures import assert_as_wide_as_a_notebook, assert_readable
 
 RNG = np.random.default_rng(3)
 VALUES = RNG.standard_normal(2000).astype(np.float32)
@@ -51,9 +50,7 @@ ALL = figures(THREE_BITS)
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_figure_is_as_wide_as_a_notebook_and_has_a_title(name):
-    with Image.open(io.BytesIO(ALL[name]._repr_png_())) as image:
-        assert image.width == 800
-        assert 250 < image.height < 700
+    assert_as_wide_as_a_notebook(ALL[name])
     titles = [ALL[name].get_suptitle(), *(axes.get_title() for axes in ALL[name].axes)]
     assert any(titles)
 
@@ -67,13 +64,7 @@ def test_every_axis_has_a_label(name):
 
 @pytest.mark.parametrize("name", ALL)
 def test_all_text_is_at_least_ten_points_and_inside_the_figure(name):
-    figure = ALL[name]
-    assert all(text.get_fontsize() >= 10 for text in figure.findobj(Text) if text.get_text())
-    drawn = figure.get_tightbbox()
-    assert drawn.x0 >= 0
-    assert drawn.x1 <= plots.WIDTH
-    assert drawn.y0 >= 0
-    assert drawn.y1 <= figure.get_figheight()
+    assert_readable(ALL[name])
 
 
 @pytest.mark.slow
