@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Exercises: Compute a layer in integers
 #
-# Seven exercises to lesson 06, about **50 minutes**, from ●○○ (a few lines) to ●●● (open). Work in the copy in the
+# Seven exercises to lesson 06, about **52 minutes**, from ●○○ (a few lines) to ●●● (open). Work in the copy in the
 # folder `work/`: no update touches it.
 #
 # Each exercise is one cell. Replace `raise NotImplementedError`, run the cell, and the check at its end answers:
@@ -71,7 +71,8 @@ check.accumulate(accumulate)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Only the codes 0 and 255 matter. For each weight compute both products; `np.minimum` and `np.maximum` choose.
+# Only the codes 0 and 255 matter. For each weight compute both products, in a type that holds them; `np.minimum` and
+# `np.maximum` choose.
 #
 # </details>
 
@@ -105,7 +106,7 @@ check.sum_bounds(sum_bounds)
 # <details><summary>Hint 2</summary>
 #
 # Section 4 gives the codes of the bias, with one scale per output. Which of section 3's terms is known before any
-# input arrives, and with which sign?
+# input arrives, and with which sign? In which type is it added up?
 #
 # </details>
 
@@ -121,7 +122,7 @@ def bias_codes(bias, s_x, s_w, q_w, x_zero_point):
 check.bias_codes(bias_codes)
 
 # %% [markdown]
-# ## 4 · Repair raw sums · ●●○ · 6 min
+# ## 4 · Repair raw sums · ●●○ · 5 min
 #
 # An engine multiplied raw codes: `raw` (M, N) holds Σ q_x·q_w. Weights and inputs have a zero point each. Write
 # `correct_sums(raw, x_sums, w_sums, terms, x_zero_point, w_zero_point)`, which makes Σ (q_x − z_x)(q_w − z_w) of it.
@@ -154,12 +155,13 @@ check.correct_sums(correct_sums)
 # With symmetric weights `by_row` is 0, and no sum over the input is needed.
 
 # %% [markdown]
-# ## 5 · Multiplier and shift · ●●○ · 8 min
+# ## 5 · Multiplier and shift · ●●○ · 9 min
 #
 # Some processors have narrower multipliers than the 31 bits of the lesson. Write `rescale(accumulators, m, bits)`,
 # which returns `(M0, n, codes)`. `M0` has just that many `bits`, 2^(bits−1) ≤ M₀ < 2^bits, and M₀/2ⁿ is as near to `m`
 # as such numbers come (0 < m < 1, and 8 to 31 bits). `codes` (K,) are a·M₀/2ⁿ for the sums a in `accumulators`, (K,)
 # `int32`, rounded to the nearest whole number; ties may go either way.
+# The processor has no float: every sum that fits `int32` must come out right, to the last bit.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -189,61 +191,65 @@ def rescale(accumulators, m, bits):
 check.rescale(rescale)
 
 # %% [markdown]
-# ## 6 · A convolution · ●●○ · 10 min
+# ## 6 · Predict an older CPU · ●●○ · 9 min
 #
-# Write `convolve(q_x, q_w, x_zero_point)`: the sums of a k×k convolution with k = 1, 3 or 5, stride 1, with a border
-# of (k − 1)/2 pixels so that the image keeps its size. `q_x` (N, C, H, W) is `uint8`, `q_w` (O, C, k, k) `int8` and
-# symmetric; the result has shape (N, O, H, W). Outside the image lies the number zero.
+# Section 8 predicts what an x86 CPU without VNNI makes of a layer. Write that prediction:
+# `saturating_sums(windows, q_w, x_zero_point)`. `windows` (M, C, k, k) holds the raw `uint8` codes under M positions of
+# a kernel, `q_w` (O, C, k, k) the `int8` weights. The result has shape (M, O): the sums Σ (q_x − z_x)·q_w as such a
+# CPU gets them. It pairs the products of **raw** codes, saturates each pair, adds the pairs in 32 bits, and then
+# subtracts the cross term of z_x, which is exact. Products run over kernel rows, then columns, then channels, which
+# change **fastest**.
 #
 # <details><summary>Hint 1</summary>
 #
-# Which code means the number zero, or what is zero after the subtraction? And in which type do you subtract?
+# What are the first two products for two channels? A `transpose` followed by a `reshape` puts codes and weights in
+# that order. What happens to the last of 27 products?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Each of the k·k kernel positions (i, j) adds one product: the padded image from row i and column j on, cut to H×W,
-# times `q_w[:, :, i, j]`, summed over the channels. `np.einsum("nchw,oc->nohw", ...)` does the last step.
+# With (M, 1, K) times (O, K) all products stand in an array (M, O, K), in a type wide enough for a pair. Products
+# 0, 2, 4 … are `[..., 0::2]`, their neighbours `[..., 1::2]`; a zero appended makes an odd K even.
 #
 # </details>
 
 
 # %%
-def convolve(q_x, q_w, x_zero_point):
+def saturating_sums(windows, q_w, x_zero_point):
     # SOLUTION
-    height, width = q_x.shape[2:]
-    side = q_w.shape[2]
-    border = (side // 2, side // 2)
-    padded = np.pad(q_x.astype(np.int32) - x_zero_point, ((0, 0), (0, 0), border, border))
-    total = 0
-    for i in range(side):
-        for j in range(side):
-            part = padded[:, :, i : i + height, j : j + width]
-            total = total + np.einsum("nchw,oc->nohw", part, q_w[:, :, i, j].astype(np.int32))
-    return total
+    codes = windows.transpose(0, 2, 3, 1).reshape(len(windows), 1, -1).astype(np.int32)
+    weights = q_w.transpose(0, 2, 3, 1).reshape(len(q_w), -1).astype(np.int32)
+    products = codes * weights
+    if products.shape[2] % 2:
+        products = np.pad(products, ((0, 0), (0, 0), (0, 1)))
+    pairs = np.clip(products[..., 0::2] + products[..., 1::2], -(2**15), 2**15 - 1)
+    return pairs.sum(axis=2) - x_zero_point * weights.sum(axis=1)
     # END SOLUTION
 
 
-check.convolve(convolve)
+check.saturating_sums(saturating_sums)
 
 # %% [markdown]
-# ## 7 · A layer that agrees with the engine · ●●● · 9 min
+# ## 7 · A layer that agrees with the engine · ●●● · 12 min
 #
-# The open one. Write `quantized_layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point)`: convolution, bias, ReLU and
-# requantization, from codes to codes 0 … 255. `q_x` and `q_w` are as in exercise 6 with k = 3, `q_b` (O,) holds the
-# bias codes at s_x·s_w (nothing of the zero point is in them), `m` (O,) one `float32` multiplier per output channel.
-# Your codes are compared with those of **ONNX Runtime**, every one, also with zero points that are not 0, and at last
-# on the first layer of the course's network. You may call your `convolve`: run exercise 6 first.
+# The open one. Write `quantized_layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point)` with NumPy alone: convolution,
+# bias, requantization and ReLU, from codes to codes 0 … 255. `q_x` (N, C, H, W) is `uint8`. `q_w` (O, C, k, k) is
+# `int8` and symmetric, with k = 1, 3 or 5; a border of (k − 1)/2 pixels, in which the number zero lies, keeps the size
+# of the image. `q_b` (O,) holds the bias codes at s_x·s_w (nothing of the zero point is in them), `m` (O,) one
+# `float32` multiplier per output channel. The result has shape (N, O, H, W). Your codes are compared with those of
+# **ONNX Runtime**, every one, also with zero points that are not 0 and with sums that are almost ties, and at last on
+# the first layer of the course's network.
 #
 # <details><summary>Hint 1</summary>
 #
-# In which order come bias, multiplier, rounding, zero point and clipping? And which code does a ReLU clip at?
+# What is zero after the subtraction, and in which type do you subtract? In which order come bias, multiplier, rounding,
+# zero point and clipping? And which code does a ReLU clip at?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
 # `q_b.reshape(-1, 1, 1)` and `m.reshape(-1, 1, 1)` belong to the channels of (N, O, H, W). Section 6 of the lesson
-# says how ONNX Runtime treats ties, and when it does so.
+# says how ONNX Runtime rounds, and in which type it multiplies: print the `dtype` of your product.
 #
 # </details>
 
@@ -251,7 +257,15 @@ check.convolve(convolve)
 # %%
 def quantized_layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point):
     # SOLUTION
-    total = convolve(q_x, q_w, x_zero_point) + q_b.reshape(-1, 1, 1)
+    height, width = q_x.shape[2:]
+    side = q_w.shape[2]
+    border = (side // 2, side // 2)
+    padded = np.pad(q_x.astype(np.int32) - x_zero_point, ((0, 0), (0, 0), border, border))
+    total = q_b.reshape(-1, 1, 1)
+    for i in range(side):
+        for j in range(side):
+            part = padded[:, :, i : i + height, j : j + width]
+            total = total + np.einsum("nchw,oc->nohw", part, q_w[:, :, i, j].astype(np.int32))
     rounded = np.rint(total.astype(np.float32) * m.reshape(-1, 1, 1))
     return np.clip(rounded + y_zero_point, y_zero_point, 255).astype(np.uint8)
     # END SOLUTION

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from fewerbits.network.arithmetic import integer_conv2d, integer_matmul, quantize_bias
 from fewerbits.network.requantize import requantize
+from fewerbits.network.saturating import saturating_conv2d, saturating_matmul
 from numpy.lib.stride_tricks import sliding_window_view
 
 
@@ -104,11 +105,6 @@ def rescaled_by_loop(accumulators, m, bits):
     return M0, n, [(int(a) * M0 + (1 << (n - 1))) >> n for a in accumulators]
 
 
-def rescaled_in_float(accumulators, m, bits):
-    M0, n = split(m, bits)
-    return M0, n, np.rint(accumulators * (M0 / 2**n))
-
-
 def rescaled_by_fractions(accumulators, m, bits):
     M0, n = split(m, bits)
     return np.int64(M0), n, np.array([round(Fraction(int(a) * M0, 2**n)) for a in accumulators])
@@ -131,8 +127,36 @@ def convolve_by_torch(q_x, q_w, x_zero_point):
     return torch.nn.functional.conv2d(x, torch.from_numpy(q_w).to(torch.float64), padding=q_w.shape[3] // 2)
 
 
-def convolve_of_the_package(q_x, q_w, x_zero_point):
-    return integer_conv2d(q_x, q_w, x_zero_point, padding=q_w.shape[2] // 2)
+def channels_last(array):
+    return np.moveaxis(array, 1, -1).reshape(len(array), -1)
+
+
+def pairs_by_loop(windows, q_w, x_zero_point):
+    result = []
+    for window in channels_last(windows).tolist():
+        result.append([])
+        for kernel in channels_last(q_w).tolist():
+            total = -x_zero_point * sum(kernel)
+            for k in range(0, len(kernel), 2):
+                pair = sum(x * w for x, w in zip(window[k : k + 2], kernel[k : k + 2]))
+                total += min(max(pair, -(2**15)), 2**15 - 1)
+            result[-1].append(total)
+    return result
+
+
+def pairs_of_the_package(windows, q_w, x_zero_point):
+    return saturating_matmul(channels_last(windows), channels_last(q_w).T.copy(), x_zero_point)
+
+
+def pairs_of_a_convolution(windows, q_w, x_zero_point):
+    return saturating_conv2d(windows, q_w, x_zero_point)[:, :, 0, 0]
+
+
+def pairs_by_torch(windows, q_w, x_zero_point):
+    x, w = (torch.from_numpy(a).to(torch.int64).permute(0, 2, 3, 1).flatten(1) for a in (windows, q_w))
+    products = torch.nn.functional.pad(x[:, None] * w[None], (0, x.shape[1] % 2))
+    pairs = products.unflatten(2, (-1, 2)).sum(3)
+    return pairs.clamp(-(2**15), 2**15 - 1).sum(2) - x_zero_point * w.sum(1)
 
 
 def layer_by_torch(q_x, q_w, q_b, x_zero_point, m, y_zero_point):
@@ -142,7 +166,7 @@ def layer_by_torch(q_x, q_w, q_b, x_zero_point, m, y_zero_point):
 
 
 def layer_of_the_package(q_x, q_w, q_b, x_zero_point, m, y_zero_point):
-    sums = integer_conv2d(q_x, q_w, x_zero_point, padding=1) + q_b.reshape(-1, 1, 1)
+    sums = integer_conv2d(q_x, q_w, x_zero_point, padding=q_w.shape[2] // 2) + q_b.reshape(-1, 1, 1)
     return requantize(sums, m, y_zero_point, y_zero_point, 255)
 
 
@@ -156,8 +180,8 @@ ALTERNATIVES = {
     "sum_bounds": [bounds_by_choice, bounds_by_loop, bounds_by_cross_term],
     "bias_codes": [bias_by_loop, bias_in_float, bias_of_the_package],
     "correct_sums": [sums_by_loop, sums_by_outer, sums_by_centring_the_weights],
-    "rescale": [rescaled_by_loop, rescaled_in_float, rescaled_by_fractions, rescaled_by_pythons_integers],
-    "convolve": [convolve_by_windows, convolve_by_torch, convolve_of_the_package],
+    "rescale": [rescaled_by_loop, rescaled_by_fractions, rescaled_by_pythons_integers],
+    "saturating_sums": [pairs_by_loop, pairs_of_the_package, pairs_of_a_convolution, pairs_by_torch],
     "quantized_layer": [layer_by_torch, layer_of_the_package, layer_with_the_relu_first],
 }
 
@@ -205,31 +229,89 @@ def of_thirty_one_bits(accumulators, m, bits):
     return rescaled_by_loop(accumulators, m, 31)
 
 
-def convolve_padded_first(q_x, q_w, x_zero_point):
+def in_float64(accumulators, m, bits):
+    M0, n = split(m, bits)
+    return M0, n, np.rint(accumulators * (M0 / 2**n))
+
+
+def in_float64_with_floor(accumulators, m, bits):
+    M0, n = split(m, bits)
+    return M0, n, np.floor(accumulators * float(M0) / 2**n + 0.5)
+
+
+def divided_in_float64(accumulators, m, bits):
+    M0, n = split(m, bits)
+    return M0, n, np.round(accumulators.astype(np.int64) * M0 / 2**n).astype(int)
+
+
+def with_m_itself(accumulators, m, bits):
+    return *split(m, bits), np.rint(accumulators * m)
+
+
+def half_added_then_int(accumulators, m, bits):
+    M0, n = split(m, bits)
+    return M0, n, [int(int(a) * M0 / 2**n + 0.5) for a in accumulators]
+
+
+def pairs_ending_in(ending, order=(0, 2, 3, 1)):
+    """A slip after the products (M, O, K) in int64, K made even."""
+
+    def slip(windows, q_w, x_zero_point):
+        x, w = (a.astype(int).transpose(order).reshape(len(a), -1) for a in (windows, q_w))
+        products = np.pad(x[:, None] * w, ((0, 0), (0, 0), (0, x.shape[1] % 2)))
+        return ending(products, x_zero_point * w.sum(axis=1))
+
+    return slip
+
+
+def saturated_pairs(products):
+    return (products[..., 0::2] + products[..., 1::2]).clip(-32768, 32767).sum(axis=2)
+
+
+def products_saturated(windows, q_w, x_zero_point):
+    x, w = channels_last(windows).astype(int), channels_last(q_w).astype(int)
+    return np.clip(x[:, None] * w, -32768, 32767).sum(axis=2) - x_zero_point * w.sum(axis=1)
+
+
+def pairs_of_shifted_codes(windows, q_w, x_zero_point):
+    x, w = channels_last(windows).astype(int) - x_zero_point, channels_last(q_w).astype(int)
+    return saturated_pairs(np.pad(x[:, None] * w, ((0, 0), (0, 0), (0, x.shape[1] % 2))))
+
+
+def pairs_in_int16(windows, q_w, x_zero_point):
+    x, w = channels_last(windows), channels_last(q_w)
+    products = np.pad(x[:, None] * w, ((0, 0), (0, 0), (0, x.shape[1] % 2)))
+    return saturated_pairs(products) - x_zero_point * w.sum(axis=1, dtype=int)
+
+
+def loop_that_ends_early(windows, q_w, x_zero_point):
+    x, w = channels_last(windows).astype(int), channels_last(q_w).astype(int)
+    pairs = [x[:, None, k] * w[:, k] + x[:, None, k + 1] * w[:, k + 1] for k in range(0, x.shape[1] - 1, 2)]
+    return np.clip(pairs, -32768, 32767).sum(axis=0) - x_zero_point * w.sum(axis=1)
+
+
+def layer_with_the_zero_point_of_uint8(q_x, q_w, q_b, x_zero_point, m, y_zero_point):
+    return layer_of_the_package(q_x - np.uint8(x_zero_point), q_w, q_b, 0, m, y_zero_point)
+
+
+def layer_in_float64(q_x, q_w, q_b, x_zero_point, m, y_zero_point):
+    """int32 times float32, which NumPy makes float64."""
+    sums = convolve_by_windows(q_x, q_w, x_zero_point).astype(np.int32) + q_b.reshape(-1, 1, 1)
+    return np.clip(np.rint(sums * m.reshape(-1, 1, 1)) + y_zero_point, y_zero_point, 255).astype(np.uint8)
+
+
+def layer_padded_first(q_x, q_w, q_b, x_zero_point, m, y_zero_point):
     frame = (q_w.shape[2] // 2,) * 2
     padded = np.pad(q_x, ((0, 0), (0, 0), frame, frame)).astype(np.int32) - x_zero_point
     windows = sliding_window_view(padded, q_w.shape[2:], axis=(2, 3))
-    return np.einsum("nchwij,ocij->nohw", windows, q_w.astype(np.int32))
+    sums = np.einsum("nchwij,ocij->nohw", windows, q_w.astype(np.int32)) + q_b.reshape(-1, 1, 1)
+    codes = np.rint(sums.astype(np.float32) * m.reshape(-1, 1, 1)) + y_zero_point
+    return codes.clip(y_zero_point, 255)
 
 
-def convolve_raw_codes(q_x, q_w, x_zero_point):
-    return integer_conv2d(q_x, q_w, 0, padding=q_w.shape[2] // 2)
-
-
-def convolve_subtracting_in_uint8(q_x, q_w, x_zero_point):
-    frame = (q_w.shape[2] // 2,) * 2
-    padded = np.pad(q_x, ((0, 0), (0, 0), frame, frame), constant_values=x_zero_point) - x_zero_point
-    return integer_conv2d(padded, q_w, 0)
-
-
-def convolve_summing_in_int16(q_x, q_w, x_zero_point):
-    frame = (q_w.shape[2] // 2,) * 2
-    padded = np.pad(q_x.astype(np.int16) - x_zero_point, ((0, 0), (0, 0), frame, frame))
-    return np.einsum("nchwij,ocij->nohw", sliding_window_view(padded, q_w.shape[2:], axis=(2, 3)), q_w)
-
-
-def convolve_with_a_border_of_one(q_x, q_w, x_zero_point):
-    return integer_conv2d(q_x, q_w, x_zero_point, padding=1)
+def layer_with_a_border_of_one(q_x, q_w, q_b, x_zero_point, m, y_zero_point):
+    sums = integer_conv2d(q_x, q_w, x_zero_point, padding=1) + q_b.reshape(-1, 1, 1)
+    return requantize(sums, m, y_zero_point, y_zero_point, 255)
 
 
 def layer_ending_in(ending):
@@ -275,6 +357,13 @@ SLIPS = {
             lambda w, z: (max(z, 255 - z) * -abs(w.astype(int)).sum(1), max(z, 255 - z) * abs(w.astype(int)).sum(1)),
         ),
         ("one_code_for_all_inputs", lambda w, z: (-z * w.sum(axis=1), (255 - z) * w.sum(axis=1))),
+        (
+            "product_in_the_code_type",
+            lambda w, z: (
+                np.where(w > 0, w * -z, w * (255 - z)).sum(axis=1),
+                np.where(w > 0, w * (255 - z), w * -z).sum(axis=1),
+            ),
+        ),
         ("zero_point_ignored_in_the_sum", lambda w, z: (255 * w.sum(1, where=w < 0), 255 * w.sum(1, where=w > 0))),
     ],
     "bias_codes": [
@@ -286,6 +375,7 @@ SLIPS = {
             lambda b, s_x, s_w, w, z: np.rint(b / (s_x * s_w)).astype(int).astype("int8") - z * w.sum(1),
         ),
         ("zero_point_ignored_in_the_sum", lambda b, s_x, s_w, w, z: np.rint(b / (s_x * s_w)).astype(np.int32)),
+        ("product_in_the_code_type", lambda b, s_x, s_w, w, z: np.rint(b / (s_x * s_w)) - (z * w).sum(axis=1)),
         ("cross_term_of_wrong_sign", lambda b, s_x, s_w, w, z: np.rint(b / (s_x * s_w)) + z * w.sum(axis=1)),
         ("truncation_for_rounding", lambda b, s_x, s_w, w, z: (b / (s_x * s_w)).astype(int) - z * w.sum(1)),
         ("truncation_for_rounding", lambda b, s_x, s_w, w, z: b // (s_x * s_w) - z * w.sum(1)),
@@ -306,13 +396,29 @@ SLIPS = {
         ("double_rounding", rounded_on_the_way),
         ("multiplier_of_one_bit_too_many", unguarded),
         ("truncation_for_rounding", multiplier_cut_off),
+        ("truncation_for_rounding", half_added_then_int),
+        ("codes_from_the_real_multiplier", with_m_itself),
+        ("float_in_place_of_integers", in_float64),
+        ("float_in_place_of_integers", in_float64_with_floor),
+        ("float_in_place_of_integers", divided_in_float64),
+        ("float_in_place_of_integers", rescaled_in_float32),
     ],
-    "convolve": [
-        ("padding_with_code_zero", convolve_padded_first),
-        ("zero_point_ignored_in_the_sum", convolve_raw_codes),
-        ("kernel_turned", lambda q_x, q_w, z: convolve_by_windows(q_x, np.flip(q_w, (2, 3)), z)),
-        ("subtraction_in_the_code_type", convolve_subtracting_in_uint8),
-        ("accumulator_too_narrow", convolve_summing_in_int16),
+    "saturating_sums": [
+        ("pairs_not_saturated", pairs_ending_in(lambda products, term: products.sum(axis=2) - term)),
+        ("pairs_not_saturated", products_saturated),
+        (
+            "whole_sum_saturated",
+            pairs_ending_in(lambda products, term: products.sum(axis=2).clip(-32768, 32767) - term),
+        ),
+        (
+            "pairs_in_channel_order",
+            pairs_ending_in(lambda products, term: saturated_pairs(products) - term, (0, 1, 2, 3)),
+        ),
+        ("zero_point_before_the_pairs", pairs_of_shifted_codes),
+        ("zero_point_ignored_in_the_sum", pairs_ending_in(lambda products, term: saturated_pairs(products))),
+        ("cross_term_of_wrong_sign", pairs_ending_in(lambda products, term: saturated_pairs(products) + term)),
+        ("wrap_instead_of_clamp", pairs_in_int16),
+        ("last_product_dropped", loop_that_ends_early),
     ],
     "quantized_layer": [
         ("multiplier_inverted", layer_that_divides),
@@ -335,10 +441,15 @@ SLIPS = {
             layer_ending_in(lambda t, b, m, z: (np.rint((t + b) * m) + z).astype(int).astype(np.uint8).clip(z, 255)),
         ),
         ("zero_point_ignored_in_the_sum", layer_of_raw_codes),
+        ("padding_with_code_zero", layer_padded_first),
+        ("kernel_turned", lambda x, w, *others: layer_by_torch(x, np.flip(w, (2, 3)).copy(), *others)),
+        ("kernel_transposed", lambda x, w, *others: layer_by_torch(x, w.transpose(0, 1, 3, 2).copy(), *others)),
+        ("subtraction_in_the_code_type", layer_with_the_zero_point_of_uint8),
+        ("product_in_float64", layer_in_float64),
     ],
 }
 
 UNNAMED = {
-    "rescale": [rescaled_in_float32, of_thirty_one_bits],
-    "convolve": [convolve_with_a_border_of_one],
+    "rescale": [of_thirty_one_bits],
+    "quantized_layer": [layer_with_a_border_of_one],
 }

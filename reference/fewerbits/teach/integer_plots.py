@@ -49,7 +49,7 @@ def saturated_sums(exact: ArrayLike, saturated: ArrayLike, title: str) -> Figure
     figure, axes = new_figure(4.2)
     right, wrong = np.asarray(exact).ravel(), np.asarray(saturated).ravel()
     differ = right != wrong
-    axes.plot(right[~differ], wrong[~differ], "o", color=SKY, markersize=3, label="exact")
+    axes.plot(right[~differ], wrong[~differ], "o", color=SKY, markersize=3, label="unchanged")
     axes.plot(right[differ], wrong[differ], "s", color=VERMILLION, markersize=3, label="saturated")
     axes.set(title=title, xlabel="exact sum", ylabel="sum with 16-bit pairs")
     axes.legend(loc="upper left", markerscale=2)

@@ -17,7 +17,7 @@ from fewerbits.teach.check.codebooks.storage import compress
 from fewerbits.teach.check.diagnosis.networks import name_mystery, repair
 from fewerbits.teach.check.diagnosis.rules import bias_ratio, output_shift, scale_axis, used_codes
 from fewerbits.teach.check.integers.requantizing import quantized_layer, rescale
-from fewerbits.teach.check.integers.sums import accumulate, bias_codes, convolve, correct_sums, sum_bounds
+from fewerbits.teach.check.integers.sums import accumulate, bias_codes, correct_sums, saturating_sums, sum_bounds
 from fewerbits.teach.check.logarithmic.curves import gradient_levels, mu_law, shift_sum
 from fewerbits.teach.check.logarithmic.powers import log_dequantize, log_quantize, nearest_power
 from fewerbits.teach.check.mixed.allocating import best_bits, greedy_bits, on_front, smallest_within
@@ -47,7 +47,6 @@ __all__ = [
     "calibration_images",
     "channel_sqnr",
     "compress",
-    "convolve",
     "correct_sums",
     "dequantize",
     "error_bound",
@@ -84,6 +83,7 @@ __all__ = [
     "robust_range",
     "round_float",
     "running_range",
+    "saturating_sums",
     "scale_axis",
     "sensitivities",
     "shift_sum",

@@ -17,7 +17,7 @@ from fewerbits.teach.mistakes.capstone import timing
 from fewerbits.teach.mistakes.codebooks import blocks, formats, levels
 from fewerbits.teach.mistakes.codebooks import storage as codebook_storage
 from fewerbits.teach.mistakes.diagnosis import networks, rules
-from fewerbits.teach.mistakes.integers import requantizing, sums
+from fewerbits.teach.mistakes.integers import pairs, requantizing, sums
 from fewerbits.teach.mistakes.logarithmic import curves, powers
 from fewerbits.teach.mistakes.mixed import allocating, layers
 from fewerbits.teach.mistakes.numbers import costs, floats, neighbours, packing
@@ -32,7 +32,7 @@ TOPICS: dict[str, tuple[ModuleType, ...]] = {
     "calibration": (observing, choosing),
     "logarithmic": (powers, curves),
     "codebooks": (levels, codebook_storage, formats, blocks),
-    "integers": (sums, requantizing),
+    "integers": (sums, pairs, requantizing),
     "mixed": (layers, allocating),
     "diagnosis": (rules, networks),
     "capstone": (capstone_codes, capstone_networks, timing),

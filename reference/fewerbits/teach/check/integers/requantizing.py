@@ -14,6 +14,7 @@ from fewerbits import data
 from fewerbits.network.folding import fold
 from fewerbits.network.quantized import calibrate, quantize_network
 from fewerbits.teach.check.task import Between, Output, Probe, Task
+from fewerbits.teach.mistakes.integers.requantizing import product_in_float64
 
 Array = NDArray[Any]
 
@@ -50,6 +51,9 @@ def _rescale_probes() -> list[Probe]:
         (rng.integers(-(2**17), 2**17, 120).astype(np.int32), 0.0016371, 31),
         (rng.integers(-(2**20), 2**20, 200).astype(np.int32), 0.0023, 16),
         (rng.integers(2**30, 2**31 - 1, 40).astype(np.int32), 0.0097, 31),
+        # a·M0/2^n is so little below a half that in the 53 bits of a float it is one.
+        (np.array([1_327_912_917], np.int32), 0.0012, 31),
+        (np.array([667_179_762], np.int32), 0.0021, 31),
     ]
 
 
@@ -76,7 +80,7 @@ def by_onnxruntime(
         "z_w": np.zeros(len(q_w), np.int8), "s_y": one, "z_y": np.uint8(y_zero_point), "q_b": q_b,
     }  # fmt: skip
     order = ["q_x", "s_x", "z_x", "q_w", "s_w", "z_w", "s_y", "z_y", "q_b"]
-    node = helper.make_node("QLinearConv", order, ["q_y"], pads=[1, 1, 1, 1])
+    node = helper.make_node("QLinearConv", order, ["q_y"], pads=[q_w.shape[2] // 2] * 4)
     graph = helper.make_graph(
         [node],
         "layer",
@@ -110,6 +114,8 @@ def _quantized_layer_probes() -> list[Probe]:
     kernel = np.arange(1, 10, dtype=np.int8).reshape(1, 1, 3, 3)
     centre = (kernel == 5).astype(np.int8)
     at_ties = np.array([[[[10, 13], [15, 19]]]], np.uint8)
+    # With m = 0.1 all of 0.5, 1.5, 2.5 ...: above the tie in float64, rounded to the tie in float32.
+    next_to_ties = np.arange(5, 165, 10, dtype=np.uint8).reshape(1, 1, 4, 4)
     many = rng.integers(0, 256, (2, 3, 6, 5)).astype(np.uint8)
     weights = rng.integers(-63, 64, (4, 3, 3, 3)).astype(np.int8)
     biases = rng.integers(-9000, 9000, 4).astype(np.int32)
@@ -120,8 +126,26 @@ def _quantized_layer_probes() -> list[Probe]:
         (image, -kernel, np.array([61], np.int32), 12, np.array([0.25], np.float32), 20),
         (image, kernel, np.array([-11], np.int32), 5, np.array([0.5], np.float32), 100),
         (many, weights, biases, 120, rng.uniform(0.002, 0.01, 4).astype(np.float32), 40),
+        (many, weights[:, :, :1, :1], biases // 9, 90, rng.uniform(0.005, 0.02, 4).astype(np.float32), 11),
+        (
+            many,
+            rng.integers(-63, 64, (2, 3, 5, 5)).astype(np.int8),
+            biases[:2],
+            160,
+            np.array([0.003, 0.006], np.float32),
+            77,
+        ),
+        (next_to_ties, centre, np.zeros(1, np.int32), 0, np.array([0.1], np.float32), 3),
         _first_layer(),
     ]
+
+
+def _precision_decides(
+    q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, multiplier: Array, y_zero_point: int
+) -> bool:
+    """Whether float32 and float64 products round to different codes: what happens there hides no other mistake."""
+    arguments = q_x, q_w, q_b, x_zero_point, multiplier, y_zero_point
+    return not np.array_equal(by_onnxruntime(*arguments), product_in_float64(*arguments))
 
 
 def _summary(probes: Sequence[Probe], answers: Sequence[Any]) -> str:
@@ -136,4 +160,5 @@ quantized_layer = Task(
     summary=_summary,
     seconds=20,
     divisible=False,
+    degenerate=_precision_decides,
 )

@@ -1,4 +1,4 @@
-"""Sums of codes: linear layer, bias, cross terms and convolution. Right answers by loops over Python's integers."""
+"""Sums of codes: linear layer, bias, cross terms, saturating pairs. Right answers by loops over Python's integers."""
 
 from __future__ import annotations
 
@@ -158,43 +158,44 @@ correct_sums = Task(
 )
 
 
-def right_convolve(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    """Each output from the inputs under its window, those outside the image left out: they stand for zero."""
-    count, _, height, width = q_x.shape
-    x, w = q_x.astype(np.int64) - x_zero_point, q_w.astype(np.int64)
-    total = np.zeros((count, len(w), height, width), np.int64)
-    border = w.shape[2] // 2
-    for row, column in np.ndindex(height, width):
-        for i, j in np.ndindex(w.shape[2:]):
-            y, z = row + i - border, column + j - border
-            if 0 <= y < height and 0 <= z < width:
-                total[:, :, row, column] += x[:, :, y, z] @ w[:, :, i, j].T
-    return total
+def right_saturating_sums(windows: Array, q_w: Array, x_zero_point: int) -> list[list[int]]:
+    """Pair by pair along kernel rows, kernel columns, channels; each pair cut off at the ends of 16 bits."""
+    count, channels, rows, columns = windows.shape
+    order = [(c, i, j) for i in range(rows) for j in range(columns) for c in range(channels)]
+
+    def total(window: Array, kernel: Array) -> int:
+        products = [int(window[place]) * int(kernel[place]) for place in order]
+        pairs = [sum(products[first : first + 2]) for first in range(0, len(products), 2)]
+        return sum(max(-32_768, min(32_767, pair)) for pair in pairs) - x_zero_point * int(kernel.sum(dtype=np.int64))
+
+    return [[total(windows[one], kernel) for kernel in q_w] for one in range(count)]
 
 
-def _convolve_probes() -> list[Probe]:
+def _saturating_sums_probes() -> list[Probe]:
     rng = np.random.default_rng(63)
 
-    def layer(images: int, inputs: int, outputs: int, height: int, width: int, side: int, zero_point: int) -> Probe:
-        q_x = rng.integers(0, 256, (images, inputs, height, width)).astype(np.uint8)
-        return q_x, rng.integers(-127, 128, (outputs, inputs, side, side)).astype(np.int8), zero_point
+    def layer(count: int, outputs: int, channels: int, side: int, x_zero_point: int, low: int = 0) -> Probe:
+        windows = rng.integers(low, 256, (count, channels, side, side)).astype(np.uint8)
+        return windows, rng.integers(-128, 128, (outputs, channels, side, side)).astype(np.int8), x_zero_point
 
-    kernel = np.arange(1, 10, dtype=np.int8).reshape(1, 1, 3, 3)
+    def few(codes: list[int], weights: list[int]) -> tuple[Array, Array]:
+        return np.array(codes, np.uint8).reshape(1, -1, 1, 1), np.array(weights, np.int8).reshape(1, -1, 1, 1)
+
     return [
-        (np.array([[[[10, 12], [14, 16]]]], np.uint8), kernel, 12),
-        (np.arange(16, dtype=np.uint8).reshape(1, 1, 4, 4), kernel, 5),
-        layer(1, 1, 2, 3, 5, 3, 0),
-        layer(1, 2, 1, 4, 6, 5, 30),
-        layer(2, 3, 2, 5, 4, 3, 128),
-        layer(1, 16, 4, 3, 3, 1, 9),
-        layer(1, 16, 4, 6, 6, 3, 255),
+        (*few([200, 180], [120, 100]), 0),
+        (*few([200, 180, 250, 250], [120, 100, -90, -60]), 10),
+        (*few([255, 250, 240], [-127, -120, -110]), 0),
+        layer(2, 1, 1, 3, 0, 200),
+        layer(3, 2, 2, 3, 0, 150),
+        layer(3, 4, 3, 3, 128, 100),
+        layer(4, 8, 16, 3, 40),
     ]
 
 
-convolve = Task(
-    call="convolve(q_x, q_w, x_zero_point)",
-    returns=(Output("accumulators", integer=True),),
-    oracle=right_convolve,
-    probes=_convolve_probes,
+saturating_sums = Task(
+    call="saturating_sums(windows, q_w, x_zero_point)",
+    returns=(Output("sums", integer=True),),
+    oracle=right_saturating_sums,
+    probes=_saturating_sums_probes,
     divisible=False,
 )

@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fewerbits.teach.mistakes.integers.sums import (
-    bordered,
-    padding_with_code_zero,
-    windows_times_weights,
-    zero_point_ignored_in_the_sum,
-)
+from fewerbits.teach.mistakes.integers.sums import zero_point_ignored_in_the_sum
 from fewerbits.teach.mistakes.record import also, mistake
 from fewerbits.teach.mistakes.uniform.codes import (
     clamped_before_the_zero_point,
+    subtraction_in_the_code_type,
     truncation_for_rounding,
     wrap_instead_of_clamp,
 )
@@ -114,10 +111,51 @@ def multiplier_of_one_bit_too_many(accumulators: Array, m: float, bits: int) -> 
     return _nearest(accumulators, round(float(fraction) * 2**bits), bits - int(exponent))
 
 
+@mistake(
+    "rescale",
+    symptom="M0 and n are right, and with few bits the codes are not those of M0/2^n.",
+    cause="The codes come from m itself; M0 and n are returned and never used.",
+    repair="Compute the codes as the processor does, from M0 and n alone.",
+    source="common: a processor that has m needs neither M0 nor n",
+)
+def codes_from_the_real_multiplier(accumulators: Array, m: float, bits: int) -> tuple[int, int, Array]:
+    return *_multiplier(m, bits), np.rint(accumulators * float(m)).astype(np.int64)
+
+
+@mistake(
+    "rescale",
+    symptom="Right for all but very large sums; of these a few near a half are off by one.",
+    cause="The product goes through a float, which keeps 53 bits at most; the product has up to 62.",
+    repair="Stay with integers: int64 product, half of 2^n, shift.",
+    source="a float64 is often thought to hold every integer",
+)
+def float_in_place_of_integers(accumulators: Array, m: float, bits: int) -> tuple[int, int, Array]:
+    M0, n = _multiplier(m, bits)
+    return M0, n, np.rint(accumulators * (M0 / 2.0**n)).astype(np.int64)
+
+
+@also(truncation_for_rounding, "rescale")
+def half_added_and_truncated(accumulators: Array, m: float, bits: int) -> tuple[int, int, Array]:
+    M0, n = _multiplier(m, bits)
+    return M0, n, np.trunc(accumulators * (M0 / 2.0**n) + 0.5).astype(np.int64)
+
+
 @also(truncation_for_rounding, "rescale")
 def truncated_multiplier(accumulators: Array, m: float, bits: int) -> tuple[int, int, Array]:
     fraction, exponent = np.frexp(m)
     return _nearest(accumulators, int(float(fraction) * 2**bits), bits - int(exponent))
+
+
+def windows_times_weights(padded: Array, q_w: Array) -> Array:
+    """Sums of k×k windows of `padded` (N, C, H + k − 1, W + k − 1) times weights (O, C, k, k): (N, O, H, W)."""
+    windows = sliding_window_view(padded.astype(np.int64), q_w.shape[2:], axis=(2, 3))
+    return np.einsum("nchwij,ocij->nohw", windows, q_w.astype(np.int64))
+
+
+def bordered(q_x: Array, code: int, q_w: Array) -> Array:
+    """Codes in int64 with a frame of one `code` around each image, half as wide as the kernel."""
+    frame = (q_w.shape[2] // 2,) * 2
+    return np.pad(q_x.astype(np.int64), ((0, 0), (0, 0), frame, frame), constant_values=int(code))
 
 
 def _layer(
@@ -130,12 +168,17 @@ def _layer(
     *,
     fault: str,
 ) -> Array:
+    if fault == "code type":
+        q_x, x_zero_point = q_x - np.uint8(x_zero_point), 0
     border = 0 if fault == "border" else x_zero_point
-    sums = windows_times_weights(bordered(q_x, border, q_w) - int(x_zero_point), q_w)
+    kernel = {"turned": q_w[..., ::-1, ::-1], "transposed": q_w.swapaxes(2, 3)}.get(fault, q_w)
+    sums = windows_times_weights(bordered(q_x, border, q_w) - int(x_zero_point), kernel)
     bias = q_b.astype(np.int64).reshape(-1, 1, 1)
     zero = int(y_zero_point)
-    factor = multiplier.astype(np.float64).reshape(-1, 1, 1)
-    real = (sums if fault in ("late bias", "bias as output", "no bias") else sums + bias) * factor
+    # Otherwise the product is the engine's, in float32.
+    precision: Any = np.float64 if fault == "float64" else np.float32
+    factor = multiplier.astype(precision).reshape(-1, 1, 1)
+    real = (sums if fault in ("late bias", "bias as output", "no bias") else sums + bias).astype(precision) * factor
     codes = {
         "inverted": lambda: np.rint((sums + bias) / factor) + zero,
         "ties": lambda: np.floor(real + 0.5) + zero,
@@ -254,10 +297,14 @@ def layer_that_wraps(q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: A
     return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="wrap")
 
 
-@also(padding_with_code_zero, "quantized_layer")
-def layer_padded_with_code_zero(
-    q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int
-) -> Array:
+@mistake(
+    "quantized_layer",
+    symptom="A frame of error surrounds every image; inside it all codes are right.",
+    cause="Outside the image stands the code 0, which is another number than zero.",
+    repair="Pad with the zero point, the code of zero.",
+    source="common in hand-written kernels; hidden after a ReLU, where the zero point is 0",
+)
+def padding_with_code_zero(q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int) -> Array:
     return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="border")
 
 
@@ -283,3 +330,43 @@ def layer_clipped_before_the_zero_point(
 @also(zero_point_ignored_in_the_sum, "quantized_layer")
 def layer_of_raw_codes(q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int) -> Array:
     return _layer(q_x, q_w, q_b, 0, m, y_zero_point, fault="")
+
+
+@mistake(
+    "quantized_layer",
+    symptom="Codes are wrong everywhere, but right for kernels that look the same upside down.",
+    cause="The kernel is turned by half a turn, as in the convolution of mathematics.",
+    repair="Multiply window and kernel position by position, without turning: engines compute the cross-correlation.",
+    source="scipy.signal.convolve2d turns the kernel, torch and ONNX do not",
+)
+def kernel_turned(q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int) -> Array:
+    return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="turned")
+
+
+@mistake(
+    "quantized_layer",
+    symptom="Codes are wrong everywhere, but right for kernels that are symmetric about their diagonal.",
+    cause="Rows and columns of the kernel are exchanged.",
+    repair="Pair the row index of the kernel with the row index of the image.",
+    source="common in first implementations, where two loop variables change places",
+)
+def kernel_transposed(q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int) -> Array:
+    return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="transposed")
+
+
+@mistake(
+    "quantized_layer",
+    symptom="All but a few codes agree with the engine's; these are off by one, where the product is next to a half.",
+    cause="The product with the multiplier is computed in float64, without a word; the engine keeps fewer bits.",
+    repair="Convert the sums to float32 before multiplying: NumPy takes int32 times float32 to float64.",
+    source="NumPy's type promotion",
+)
+def product_in_float64(q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int) -> Array:
+    return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="float64")
+
+
+@also(subtraction_in_the_code_type, "quantized_layer")
+def layer_subtracting_in_uint8(
+    q_x: Array, q_w: Array, q_b: Array, x_zero_point: int, m: Array, y_zero_point: int
+) -> Array:
+    return _layer(q_x, q_w, q_b, x_zero_point, m, y_zero_point, fault="code type")

@@ -136,6 +136,23 @@ def zero_point_ignored_in_the_bounds(q_w: Array, x_zero_point: int) -> tuple[Arr
 
 
 @mistake(
+    "sum_bounds",
+    symptom="Small numbers of either sign where large ones belong, or an OverflowError.",
+    cause="Products are computed in int8, the type of the weights, and do not fit into it.",
+    repair="Convert the weights to int32 before multiplying them.",
+    source="NumPy: an int8 array times one of Python's integers stays int8",
+)
+def product_in_the_code_type(q_w: Array, x_zero_point: int) -> tuple[Array, Array]:
+    ends = np.stack([-x_zero_point * q_w, (255 - x_zero_point) * q_w])
+    return ends.min(axis=0).sum(axis=1), ends.max(axis=0).sum(axis=1)
+
+
+@also(product_in_the_code_type, "bias_codes")
+def cross_term_in_int8(bias: Array, s_x: float, s_w: Array, q_w: Array, x_zero_point: int) -> Array:
+    return _right_bias(bias, s_x, s_w) - (x_zero_point * q_w).sum(axis=1)
+
+
+@mistake(
     "bias_codes",
     symptom="The layer works a little: all biases arrive too small or too large, by one common factor.",
     cause="The bias is quantized like any tensor, to its own range, but the sum counts in another unit.",
@@ -274,50 +291,3 @@ def bordered(q_x: Array, code: int, q_w: Array) -> Array:
     """Codes in int64 with a frame of one `code` around each image, half as wide as the kernel."""
     frame = (q_w.shape[2] // 2,) * 2
     return np.pad(q_x.astype(np.int64), ((0, 0), (0, 0), frame, frame), constant_values=int(code))
-
-
-@mistake(
-    "convolve",
-    symptom="A frame of error surrounds every image; inside it all sums are right.",
-    cause="Outside the image stands the code 0, which is another number than zero.",
-    repair="Pad with the zero point, the code of zero.",
-    source="common in hand-written kernels; hidden after a ReLU, where the zero point is 0",
-)
-def padding_with_code_zero(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return windows_times_weights(bordered(q_x, 0, q_w) - int(x_zero_point), q_w)
-
-
-@also(zero_point_ignored_in_the_sum, "convolve")
-def zero_point_ignored_in_a_convolution(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return windows_times_weights(bordered(q_x, 0, q_w), q_w)
-
-
-@also(zero_point_ignored_in_the_sum, "convolve")
-def zero_point_only_in_the_border(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return windows_times_weights(bordered(q_x, x_zero_point, q_w), q_w)
-
-
-@mistake(
-    "convolve",
-    symptom="Sums are wrong everywhere, but right for kernels that look the same upside down.",
-    cause="The kernel is turned by half a turn, as in the convolution of mathematics.",
-    repair="Multiply window and kernel position by position, without turning: engines compute the cross-correlation.",
-    source="scipy.signal.convolve2d turns the kernel, torch and ONNX do not",
-)
-def kernel_turned(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return windows_times_weights(bordered(q_x, x_zero_point, q_w) - int(x_zero_point), q_w[..., ::-1, ::-1])
-
-
-@also(subtraction_in_the_code_type, "convolve")
-def convolved_after_subtraction_in_uint8(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return windows_times_weights(bordered(q_x - np.uint8(x_zero_point), 0, q_w), q_w)
-
-
-@also(subtraction_in_the_code_type, "convolve")
-def convolved_in_the_code_types(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return windows_times_weights(bordered(q_x - np.uint8(x_zero_point), 0, q_w), q_w).astype(np.int16)
-
-
-@also(accumulator_too_narrow, "convolve")
-def convolved_in_sixteen_bits(q_x: Array, q_w: Array, x_zero_point: int) -> Array:
-    return windows_times_weights(bordered(q_x, x_zero_point, q_w) - int(x_zero_point), q_w).astype(np.int16)
