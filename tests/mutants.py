@@ -132,7 +132,7 @@ MUTANTS = [
     Mutant("range_search", "p[held] / q[held]", "q[held] / p[held]"),
     Mutant("network/allocation", "+ needed <= budget", "+ needed < budget"),
     Mutant("network/allocation", "state.cost < kept[-1].cost", "state.cost <= kept[-1].cost"),
-    Mutant("network/allocation", "(each.size, each.cost)", "(each.size, -each.cost)"),
+    Mutant("network/allocation", "states[-1].bits", "states[0].bits"),
     Mutant("network/allocation", ") / extra, name, b)", ") * extra, name, b)"),
     Mutant("network/allocation", "<= left and", "<= budget and"),
     Mutant("network/allocation", "> best_before]", ">= best_before]"),
