@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from fewerbits.diagnose import diagnose
 
+from tests.diagnose import model_faults
 from tests.diagnose.correct import Correct, all_correct
 from tests.diagnose.planted import Planted, all_planted
 
@@ -70,7 +71,8 @@ def matrix(planted: Iterable[Planted], correct: Iterable[Correct]) -> tuple[str,
 
 def main() -> int:
     text, wrong = matrix(all_planted(), all_correct())
-    print(text)
+    print(text, end="\n\n")
+    wrong += model_faults.print_table()
     return 1 if wrong else 0
 
 
