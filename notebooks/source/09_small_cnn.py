@@ -12,7 +12,7 @@
 # - count its bytes, and time it by a method that survives a busy machine.
 #
 # **You need** lessons 02 (scale and zero point), 03 (calibration) and 06 (integers); 01 (roofline) helps.
-# **Time**: 45 minutes of reading and guessing.
+# **Time**: 45 minutes of reading and guessing, 50 minutes of exercises.
 #
 # Guess before you look: replace `...` after `my_guess =`, run the cell, then the next one.
 
@@ -564,6 +564,11 @@ for name, net, ratio in [("tiny", tiny, tiny_ratio), ("vgg32", network, measured
 # **Before you ship**: batch norm folded? scales from training data, preprocessed as in production? integers compared
 # with the engine? accuracy with its interval, paired? the CPU that it will run on tried? bytes and latency measured
 # there?
+#
+# ## Exercises
+#
+# [Exercises 09](../work/09_small_cnn.ipynb), 50 minutes: quantize a residual and a depthwise network with less help,
+# repair a benchmark, and reach a number of bytes. (`make lab` puts your own copy into `work/`.)
 #
 # ## Sources
 #

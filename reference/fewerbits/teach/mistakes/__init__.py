@@ -11,9 +11,8 @@ import textwrap
 from types import ModuleType
 
 from fewerbits.teach.mistakes.calibration import choosing, observing
-from fewerbits.teach.mistakes.capstone import codes as capstone_codes
+from fewerbits.teach.mistakes.capstone import adding, channels, folding, timing
 from fewerbits.teach.mistakes.capstone import networks as capstone_networks
-from fewerbits.teach.mistakes.capstone import timing
 from fewerbits.teach.mistakes.codebooks import blocks, formats, levels
 from fewerbits.teach.mistakes.codebooks import storage as codebook_storage
 from fewerbits.teach.mistakes.diagnosis import networks, rules
@@ -35,7 +34,7 @@ TOPICS: dict[str, tuple[ModuleType, ...]] = {
     "integers": (sums, pairs, requantizing),
     "mixed": (layers, allocating),
     "diagnosis": (rules, networks),
-    "capstone": (capstone_codes, capstone_networks, timing),
+    "capstone": (folding, adding, channels, capstone_networks, timing),
 }
 
 

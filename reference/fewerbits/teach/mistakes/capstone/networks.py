@@ -67,7 +67,7 @@ def simulated_for_executed(name: str, calibration: Array, images: Array) -> Arra
     "int8_logits",
     symptom="Fine here, and points lost on x86 CPUs without VNNI.",
     cause="The weights have eight bits: pairs of products may saturate on some CPUs.",
-    repair="weight_bits=7, ONNX Runtime's reduce_range.",
+    repair="Pass weight_bits=7, ONNX Runtime's reduce_range.",
     source="pytorch issue 44939",
 )
 def eight_bits_where_seven_are_asked(name: str, calibration: Array, images: Array) -> Array:

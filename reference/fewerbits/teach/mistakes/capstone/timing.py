@@ -72,7 +72,7 @@ def _faulty(
 
 @mistake(
     "honest_ratio",
-    symptom="int8 seems slower exactly where it is faster.",
+    symptom="The int8 form seems slower exactly where it is faster.",
     cause="It says how many times as long int8 takes, not how many times as fast it is.",
     repair="Divide the seconds of float32 by those of int8: above 1 means that int8 is faster.",
     source="common where a table says “speed” and holds seconds",
