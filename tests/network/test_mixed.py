@@ -151,14 +151,3 @@ def test_the_weight_observer_is_used(tiny, few) -> None:
     assert np.array_equal(default.codes["conv3"], same.codes["conv3"])
     assert (other.weights["conv3"].scale <= default.weights["conv3"].scale * 1.0001).all()
     assert (other.weights["conv3"].scale < default.weights["conv3"].scale).any()
-
-
-@pytest.mark.slow
-def test_eight_bits_lose_less_than_a_tenth_of_a_point(vgg32, vgg32_observers, test_images, test_labels) -> None:
-    network = quantize_network(vgg32, vgg32_observers)
-    right = [0, 0]
-    for start in range(0, len(test_images), 500):
-        batch, labels = test_images[start : start + 500], test_labels[start : start + 500]
-        right[0] += int((vgg32.run(batch)["logits"].argmax(1) == labels).sum())
-        right[1] += int((network.simulate(batch)["logits"].argmax(1) == labels).sum())
-    assert abs(right[0] - right[1]) <= 10
