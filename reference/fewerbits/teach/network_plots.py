@@ -90,7 +90,7 @@ def capstone(
 ) -> Figure:
     """Three panels with one row per network: accuracy with intervals, bytes of the file, int8's speed at batch 64."""
     figure, (left, middle, right) = new_figure(1.9 + 0.75 * len(accuracy), columns=3, sharey=True)
-    panels: tuple[tuple[Any, Mapping[str, Mapping[str, Accuracy | Ratio]]], ...] = ((left, accuracy), (right, ratios))  # type: ignore[assignment]
+    panels: tuple[tuple[Any, Mapping[str, Mapping[str, Any]]], ...] = ((left, accuracy), (right, ratios))
     for axes, series in panels:
         kinds = list(next(iter(series.values())))
         for index, kind in enumerate(kinds):
