@@ -68,7 +68,8 @@ check.log_dequantize(log_dequantize)
 #
 # Write `log_quantize(x, top, bits, steps)`: the codes of `x`, in its shape. The exponent is steps·log₂|x|, **rounded to
 # the nearest integer in the logarithm**, as the lesson's first rule does. Values too large get the largest code of
-# their sign, values that round below the smallest level get code 0, and so does zero.
+# their sign. Values too small are treated **otherwise than in the lesson**: they get the smallest level of their sign,
+# so that nothing but zero gets code 0.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -77,7 +78,8 @@ check.log_dequantize(log_dequantize)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# The magnitude of the code is exponent − top + P, limited to 0 … P. Limit it *before* the sign comes back.
+# The magnitude of the code is exponent − top + P, within limits. Which magnitudes are allowed for a value that is not
+# zero? Limit it *before* the sign comes back.
 #
 # </details>
 # <details><summary>Hint 3</summary>
@@ -94,7 +96,7 @@ def log_quantize(x, top, bits, steps):
     largest_code = 2 ** (bits - 1) - 1
     nonzero = np.where(x == 0, 1, x)
     exponent = np.rint(steps * np.log2(np.abs(nonzero)))
-    magnitude = np.clip(exponent - top + largest_code, 0, largest_code)
+    magnitude = np.clip(exponent - top + largest_code, 1, largest_code)
     return (np.sign(x) * magnitude).astype(np.int64)
     # END SOLUTION
 
@@ -176,9 +178,9 @@ check.mu_law(mu_law)
 # ## 5 · A sum of shifts · ●●○ · 6 min
 #
 # Write `shift_sum(codes, activations)`: the dot product of base-2 weights and integer activations, **without a
-# multiplication**. Both are arrays of type `int8` and equally long. Code c stands for ±2^(|c| − 1), so code 1 is the
-# weight 1, code −3 the weight −4, code 0 the weight 0. Return one whole number. (The check cannot see how you compute
-# it. You can.)
+# multiplication**. Both are arrays of type `int8` and equally long, and no |c| is above 15. Code c stands for ±2^(|c| −
+# 1), so code 1 is the weight 1, code −3 the weight −4, code 0 the weight 0. Return one whole number. (The check cannot
+# see how you compute it. You can.)
 #
 # <details><summary>Hint 1</summary>
 #
@@ -192,8 +194,8 @@ check.mu_law(mu_law)
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# Convert to a wide type first, `activations.astype(np.int64)`. Then shift, and sum where codes are positive and where
-# they are negative.
+# Which type is wide enough for any activation shifted by 14 places? Convert before you shift. Then sum where codes are
+# positive and where they are negative.
 #
 # </details>
 
@@ -246,8 +248,8 @@ check.shift_sum(shift_sum)
 # </details>
 # <details><summary>Hint 4</summary>
 #
-# For the ★, a curve between logarithm and straight line: section 5 has one, and says what its strength has to be where
-# values span many octaves. The levels are what P equal steps become when they are expanded.
+# For the ★, finer bases do not get there. Take a curve between logarithm and straight line, as in section 5. The levels
+# are what P equal steps become when they are expanded. Try some strengths: the right one is far beyond the telephone's.
 #
 # </details>
 

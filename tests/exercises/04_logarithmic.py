@@ -47,36 +47,35 @@ def codes_by_loop(x, top, bits, steps):
             codes.append(0)
             continue
         magnitude = round(steps * math.log2(abs(value))) - top + largest
-        magnitude = min(max(magnitude, 0), largest)
+        magnitude = min(max(magnitude, 1), largest)
         codes.append(magnitude if value > 0 else -magnitude)
     return np.reshape(codes, x.shape).astype(np.int8)
 
 
 def codes_by_nearest_logarithm(x, top, bits, steps):
-    """Compare with all levels and with one more, below the smallest, that stands for zero."""
     largest = 2 ** (bits - 1) - 1
-    logarithms = (top - largest + np.arange(largest + 1)) / steps
+    logarithms = (top - largest + np.arange(1, largest + 1)) / steps
     present = np.abs(np.where(x == 0, 2.0**-200, x)).astype(np.float64)
     distances = np.abs(np.log2(present)[..., np.newaxis] - logarithms)
-    return np.where(x == 0, 0, np.sign(x) * distances.argmin(axis=-1))
+    return np.where(x == 0, 0, np.sign(x) * (1 + distances.argmin(axis=-1)))
 
 
 def codes_of_the_package(x, top, bits, steps):
-    return Logarithmic(top, bits, steps_per_octave=steps).quantize(x)
+    return Logarithmic(top, bits, steps_per_octave=steps, underflow="smallest").quantize(x)
 
 
 def codes_of_minus_infinity(x, top, bits, steps):
     largest = 2 ** (bits - 1) - 1
     with np.errstate(divide="ignore"):
         exponents = np.floor(np.log(np.abs(x)) / np.log(2 ** (1 / steps)) + 0.5)
-    return np.copysign(np.minimum(np.maximum(exponents + largest - top, 0), largest), x)
+    return np.sign(x) * np.minimum(np.maximum(exponents + largest - top, 1), largest)
 
 
 def codes_in_float32(x, top, bits, steps):
     largest = 2 ** (bits - 1) - 1
     single = torch.tensor(x, dtype=torch.float32)
     exponents = torch.round(torch.log2(single.abs().clamp_min(1e-30)) * steps)
-    return (single.sign() * (exponents - top + largest).clamp(0, largest)).to(torch.int32)
+    return (single.sign() * (exponents - top + largest).clamp(1, largest)).to(torch.int32)
 
 
 def power_by_comparing(x):
@@ -213,29 +212,39 @@ def article_with_guards(x, top, bits, steps):
     return np.reshape(codes, x.shape)
 
 
-def codes_with(*, sign=np.sign, whole=np.rint, low=0, more_bits=0):
+def codes_with(*, sign=np.sign, whole=np.rint, low=1, more_bits=0, levels=-1, power=1):
     """The solution of exercise 2 with one part exchanged."""
 
     def log_quantize(x, top, bits, steps):
-        largest = 2 ** (bits - 1 + more_bits) - 1
-        exponent = whole(steps * np.log2(np.abs(np.where(x == 0, 2.0**-300, x))))
+        largest = 2 ** (bits - 1 + more_bits) + levels
+        exponent = whole(steps**power * np.log2(np.abs(np.where(x == 0, 2.0**-300, x))))
         return sign(x) * np.clip(exponent - top + largest, low, largest)
 
     return log_quantize
 
 
+def the_lessons_own_cell(x, top, bits, steps):
+    largest_code = 2 ** (bits - 1) - 1
+    exponent = np.rint(np.log2(np.abs(np.where(x == 0, 1, x))))
+    return (np.sign(x) * np.clip(exponent - top + largest_code, 0, largest_code)).astype(np.int8)
+
+
+def codes_unlimited(x, top, bits, steps):
+    return np.round(steps * np.log2(abs(np.where(x == 0, 1, x)))) - top + 2 ** (bits - 1) - 1
+
+
 def codes_by_loop_without_guard(x, top, bits, steps):
     largest, codes = 2 ** (bits - 1) - 1, []
     for value in x.flat:
-        magnitude = min(max(round(math.log2(abs(value)) * steps) - top + largest, 0), largest)
+        magnitude = min(max(round(math.log2(abs(value)) * steps) - top + largest, 1), largest)
         codes.append(magnitude if value > 0 else -magnitude)
     return np.reshape(codes, x.shape)
 
 
 def codes_by_linear_midpoints(x, top, bits, steps):
     largest = 2 ** (bits - 1) - 1
-    levels = 2.0 ** ((top - np.arange(largest + 1)[::-1]) / steps)
-    return np.sign(x) * np.searchsorted((levels[1:] + levels[:-1]) / 2, np.abs(x), side="right")
+    levels = 2.0 ** ((top - np.arange(largest)[::-1]) / steps)
+    return np.sign(x) * (1 + np.searchsorted((levels[1:] + levels[:-1]) / 2, np.abs(x), side="right"))
 
 
 def power_of_the_rounded_logarithm(x):
@@ -298,20 +307,20 @@ def octaves_at_the_top(codes, top, bits, steps):
 def codes_below_a_top_in_octaves(x, top, bits, steps):
     largest = 2 ** (bits - 1) - 1
     exponent = np.rint(steps * (np.log2(np.abs(np.where(x == 0, 1, x))) - top))
-    return np.sign(x) * np.clip(exponent + largest, 0, largest)
+    return np.sign(x) * np.clip(exponent + largest, 1, largest)
 
 
 def codes_by_octaves(x, top, bits, steps):
     largest = 2 ** (bits - 1) - 1
     octaves = np.rint(np.log2(np.abs(np.where(x == 0, 1, x))))
-    return np.sign(x) * np.clip(octaves * steps - top + largest, 0, largest)
+    return np.sign(x) * np.clip(octaves * steps - top + largest, 1, largest)
 
 
 def codes_with_epsilon(epsilon):
     def log_quantize(x, top, bits, steps):
         largest = 2 ** (bits - 1) - 1
         exponent = np.rint(steps * np.log2(np.abs(x) + epsilon))
-        return np.sign(x) * np.clip(exponent - top + largest, 0, largest)
+        return np.sign(x) * np.clip(exponent - top + largest, 1, largest)
 
     return log_quantize
 
@@ -324,15 +333,25 @@ def power_with_epsilon(epsilon):
     return nearest_power
 
 
-def mu_law_with(*, peak=lambda x: np.max(np.abs(x)), whole=np.rint, largest=None, base=None, mu=None, unit=True):
+def mu_law_with(
+    *,
+    peak=lambda x: np.max(np.abs(x)),
+    whole=np.rint,
+    largest=None,
+    base=lambda mu: 1 + mu,
+    mu=None,
+    unit=True,
+    divided=True,
+    back=None,
+):
     """The solution of exercise 4 with one part exchanged."""
     fixed = mu
 
     def mu_law(x, bits, mu):
         mu, steps = fixed or mu, largest(bits) if largest else 2 ** (bits - 1) - 1
         scale = peak(x) if np.any(x) else 1
-        y = whole(steps * np.log(1 + mu * np.abs(x) / scale) / np.log(1 + mu)) / steps
-        return np.sign(x) * (scale if unit else 1) * (((mu if base else 1 + mu) ** y) - 1) / mu
+        y = whole(steps * np.log(1 + mu * np.abs(x) / scale) / (np.log(1 + mu) if divided else 1)) / (back or steps)
+        return np.sign(x) * (scale if unit else 1) * ((base(mu) ** y) - 1) / mu
 
     return mu_law
 
@@ -358,7 +377,9 @@ SLIPS = {
         ("exponent_in_the_code_type", exponent_of_int8_by_parts),
         ("top_in_octaves", octaves_at_the_top),
         ("levels_per_side", lambda codes, top, bits, steps: values_by_loop(codes, top - 2 ** (bits - 1), bits, steps)),
-        ("base_mixed_up", values_in_base_two),
+        ("steps_ignored", values_in_base_two),
+        ("base_mixed_up", lambda c, top, b, k: np.sign(c) * 2 ** (top / k + 1 - 2 ** (b - 1) + abs(c * 1.0))),
+        ("sign_lost", lambda c, top, b, k: 2 ** ((top + 1 - 2 ** (b - 1) + abs(c * 1.0)) / k)),
         ("no_code_for_zero", values_with_copysign),
         ("sign_in_the_exponent", values_with_signed_exponent),
         ("sign_lost", lambda codes, top, bits, steps: abs(values_by_table(codes, top, bits, steps))),
@@ -373,30 +394,46 @@ SLIPS = {
         ("log_of_zero", codes_by_loop_without_guard),
         ("top_in_octaves", codes_below_a_top_in_octaves),
         ("rounded_before_the_steps", codes_by_octaves),
-        ("underflow_lifted", codes_with(low=1)),
+        ("underflow_to_zero", codes_with(low=0)),
+        ("steps_ignored", the_lessons_own_cell),
+        ("steps_ignored", codes_with(power=0)),
+        ("base_mixed_up", codes_with(power=-1)),
+        ("truncation_for_rounding", codes_with(whole=np.trunc)),
+        ("clamp_forgotten", lambda x, top, b, k: np.sign(x) * codes_unlimited(x, top, b, k)),
+        ("scaled_by_the_negative_end", codes_with(levels=0)),
+        ("no_code_for_zero", lambda x, *others: codes_with()(np.where(x == 0, 1, x), *others)),
         *[("epsilon_in_the_logarithm", codes_with_epsilon(epsilon)) for epsilon in (1e-6, 1e-8, 1e-12)],
     ],
     "nearest_power": [
         ("the_other_midpoint", power_of_the_rounded_logarithm),
         ("floor_of_the_logarithm", power_of_the_exponent_bits),
         ("sign_lost", lambda x: abs(power_by_frexp(x))),
+        ("sign_lost", lambda x: 2.0 ** (np.floor(np.log2(abs(np.where(x == 0, 1, x)) / 1.5)) + 1)),
     ],
     "mu_law": [
         ("not_expanded", compressed_only),
         ("zero_scale", mu_law_with_a_dead_division),
         ("sign_lost", lambda x, bits, mu: abs(mu_law_by_loop(x, bits, mu))),
         ("levels_per_side", lambda x, bits, mu: mu_law_by_loop(x, bits + 1, mu)),
-        ("power_of_mu_alone", mu_law_with(base="mu")),
+        ("power_of_mu_alone", mu_law_with(base=lambda mu: mu)),
         ("mu_of_the_telephone", mu_law_with(mu=255)),
         ("unit_not_restored", mu_law_with(unit=False)),
         ("truncation_for_rounding", mu_law_with(whole=np.trunc)),
         ("scaled_by_the_negative_end", mu_law_with(largest=lambda bits: 2 ** (bits - 1))),
         ("largest_value_for_largest_magnitude", mu_law_with(peak=np.max)),
+        ("codes_expanded_undivided", mu_law_with(back=1)),
+        ("codes_expanded_undivided", lambda x, *others: mu_law_with(back=1)(x.astype(np.float32), *others)),
+        ("power_of_e_alone", mu_law_with(base=lambda mu: np.e)),
+        ("logarithm_not_normalized", mu_law_with(divided=False)),
+        ("logarithm_not_normalized", mu_law_with(divided=False, base=lambda mu: np.e)),
+        ("not_rounded", mu_law_with(whole=lambda y: y)),
     ],
     "shift_sum": [
         ("shifted_in_a_narrow_type", narrow_shifts),
         ("shifted_in_a_narrow_type", loop_of_the_lesson),
         ("shifted_in_a_narrow_type", signed_shifts_of_int8),
+        ("shifted_in_a_narrow_type", lambda codes, a: loop_of_the_lesson(codes, a.astype(np.int16))),
+        ("shifted_in_a_narrow_type", lambda codes, a: signed_shifts_of_int8(codes, a.astype(np.int16))),
         ("shifted_one_too_far", shifts_by_the_code),
         ("no_code_for_zero", zero_counted_as_positive),
     ],

@@ -21,3 +21,12 @@ def test_the_star_is_for_the_mu_law_and_not_for_base_root_2():
     task = check.tasks()["gradient_levels"]
     assert "★ 21 dB everywhere!" in examine(task, curve).text
     assert examine(task, root_2).text.endswith("For a ★: 21 dB.")
+
+
+@pytest.mark.slow
+def test_a_quantized_gradient_is_told_from_its_levels():
+    def quantized(gradient):
+        scheme = Logarithmic.fit(gradient, 6, steps_per_octave=2)
+        return scheme.dequantize(scheme.quantize(gradient))
+
+    assert "shape of the gradient" in examine(check.tasks()["gradient_levels"], quantized).text

@@ -78,6 +78,7 @@ def _shift_sum_probes() -> list[Probe]:
         (np.array([0, 2], np.int8), np.array([7, -3], np.int8)),
         (np.array([5], np.int8), np.array([100], np.int8)),
         (np.array([7, -7], np.int8), np.array([127, -128], np.int8)),
+        (np.array([10], np.int8), np.array([65], np.int8)),
         (rng.integers(-7, 8, size=30).astype(np.int8), rng.integers(-128, 128, size=30).astype(np.int8)),
         (rng.integers(-15, 16, size=200).astype(np.int8), rng.integers(-128, 128, size=200).astype(np.int8)),
     ]
@@ -140,6 +141,8 @@ def _reached(levels: Array, gradient: Array) -> tuple[float, float]:
 def _are_levels(answer: Array, gradient: Array) -> str | None:
     if not np.isfinite(answer).all():
         return "some levels are not finite"
+    if answer.size > MOST_LEVELS and answer.shape == gradient.shape:
+        return "the answer has the shape of the gradient: asked for are the levels, not the quantized values"
     if np.unique(answer).size > MOST_LEVELS:
         return f"{np.unique(answer).size} different levels do not fit into 6 bits: at most {MOST_LEVELS} are allowed"
     return None

@@ -62,7 +62,7 @@ def _log_quantize(x: Array, top: int, bits: int, steps: int) -> Between:
         pair = []
         for slightly in (1 - CLOSE, 1 + CLOSE):
             exponent = _nearest_exponent(abs(value) * slightly, steps) if value else top - largest
-            code = max(0, min(exponent - top + largest, largest))
+            code = max(1, min(exponent - top + largest, largest)) if value else 0
             pair.append(-code if value < 0 else code)
         ends.append(sorted(pair))
     low, high = np.array(ends).T

@@ -134,6 +134,65 @@ def unit_not_restored(x: FloatArray, bits: int, mu: float) -> FloatArray:
     return np.sign(x) * _expanded(_rounded(_compressed(x, mu)[1], bits), mu)
 
 
+@mistake(
+    "mu_law",
+    symptom="The values come back enormous, by many powers of ten.",
+    cause="The curve is undone for the code 0..P as if it were the compressed value 0..1.",
+    repair="Divide the rounded code by P before you expand it.",
+    source="common in first implementations",
+)
+def codes_expanded_undivided(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale, compressed = _compressed(x, mu)
+    with np.errstate(over="ignore"):
+        return scale * np.sign(x) * _expanded(np.rint(compressed * (2 ** (bits - 1) - 1)), mu)
+
+
+@also(codes_expanded_undivided, "mu_law")
+def codes_expanded_undivided_in_float64(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    return codes_expanded_undivided(x.astype(np.float64), bits, mu)
+
+
+@mistake(
+    "mu_law",
+    symptom="Everything comes back far too small, and the largest value most of all.",
+    cause="The way back is a power of e, though the logarithm was divided by ln(1 + µ) on the way there.",
+    repair="Multiply by ln(1 + µ) first: e^(y·ln(1 + µ)) is (1 + µ)^y.",
+    source="common in first implementations",
+)
+def power_of_e_alone(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale, compressed = _compressed(x, mu)
+    return scale * np.sign(x) * np.expm1(_rounded(compressed, bits)) / mu
+
+
+@mistake(
+    "mu_law",
+    symptom="Values come back with hardly any error, and far more codes than the bits have occur.",
+    cause="The compressed values are not limited to 0..1: the logarithm is not divided by that of 1 + µ.",
+    repair="Divide ln(1 + µu) by ln(1 + µ), so that the largest magnitude becomes 1.",
+    source="common in first implementations",
+)
+def logarithm_not_normalized(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale, compressed = _compressed(x, mu)
+    return scale * np.sign(x) * _expanded(_rounded(compressed * math.log1p(mu), bits), mu)
+
+
+@also(logarithm_not_normalized, "mu_law")
+def logarithm_not_normalized_and_undone(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    scale, compressed = _compressed(x, mu)
+    return scale * np.sign(x) * np.expm1(_rounded(compressed * math.log1p(mu), bits)) / mu
+
+
+@mistake(
+    "mu_law",
+    symptom="The values come back as they were, whatever the bits.",
+    cause="Nothing rounds: the curve and its inverse cancel.",
+    repair="Round the compressed values to P equal steps between the two.",
+    source="common in first implementations",
+)
+def not_rounded(x: FloatArray, bits: int, mu: float) -> FloatArray:
+    return x.astype(np.float64)
+
+
 @also(truncation_for_rounding, "mu_law")
 def mu_law_truncated(x: FloatArray, bits: int, mu: float) -> FloatArray:
     scale, compressed = _compressed(x, mu)
@@ -167,7 +226,7 @@ def _eight_bits(values: Any) -> Any:
 
 @mistake(
     "shift_sum",
-    symptom="Sums of large activations are wrong by multiples of 256, small ones are right.",
+    symptom="Sums of large activations are wrong by multiples of 256 or 65,536, small ones are right.",
     cause="The shift is computed in the narrow type of the activations, where the upper bits fall off.",
     repair="Convert to a wide integer type before shifting.",
     source="NumPy and C keep the type of a shifted array",
@@ -187,6 +246,24 @@ def summed_in_a_narrow_type_too(codes: Codes, activations: Codes) -> int:
 def signed_in_a_narrow_type_too(codes: Codes, activations: Codes) -> int:
     shifted = activations.astype(np.int64) << np.maximum(np.abs(codes.astype(int)) - 1, 0)
     return int(np.sum(_eight_bits(np.sign(codes.astype(int)) * shifted)))
+
+
+@also(shifted_in_a_narrow_type, "shift_sum")
+def shifted_in_sixteen_bits(codes: Codes, activations: Codes) -> int:
+    shifted = activations.astype(np.int64) << np.maximum(np.abs(codes.astype(int)) - 1, 0)
+    return _sum(codes, shifted.astype(np.int16).astype(np.int64))
+
+
+@also(shifted_in_a_narrow_type, "shift_sum")
+def signed_in_sixteen_bits_too(codes: Codes, activations: Codes) -> int:
+    shifted = activations.astype(np.int64) << np.maximum(np.abs(codes.astype(int)) - 1, 0)
+    return int(np.sum((np.sign(codes.astype(int)) * shifted).astype(np.int16), dtype=np.int64))
+
+
+@also(shifted_in_a_narrow_type, "shift_sum")
+def summed_in_sixteen_bits_too(codes: Codes, activations: Codes) -> int:
+    shifted = activations.astype(np.int64) << np.maximum(np.abs(codes.astype(int)) - 1, 0)
+    return int(np.int64(_sum(codes, shifted)).astype(np.int16))
 
 
 @mistake(

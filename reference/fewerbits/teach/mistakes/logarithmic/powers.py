@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fewerbits.teach.article import logarithmic_quantization
 from fewerbits.teach.mistakes.record import also, mistake
-from fewerbits.teach.mistakes.uniform.codes import clamp_forgotten
-from fewerbits.teach.mistakes.uniform.parameters import levels_per_side
+from fewerbits.teach.mistakes.uniform.codes import clamp_forgotten, truncation_for_rounding
+from fewerbits.teach.mistakes.uniform.parameters import levels_per_side, scaled_by_the_negative_end
 
 FloatArray = NDArray[np.floating]
 Codes = NDArray[Any]
@@ -34,12 +34,23 @@ def _powers(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
     source="common; FQ-ViT issue 13 asks which base its codes have",
 )
 def base_mixed_up(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
-    return np.sign(codes) * _powers(codes, top, bits, 1)
+    return np.sign(codes) * np.exp((top - _largest_code(bits) + np.abs(codes.astype(int))) / steps)
 
 
 @also(base_mixed_up, "log_dequantize")
-def natural_base(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
-    return np.sign(codes) * np.exp((top - _largest_code(bits) + np.abs(codes.astype(int))) / steps)
+def codes_in_octaves_below_the_top(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
+    return np.sign(codes) * np.exp2(top / steps - _largest_code(bits) + np.abs(codes.astype(int)))
+
+
+@mistake(
+    "log_dequantize",
+    symptom="Base 2 is right; a finer base gives the levels, or the codes, of base 2.",
+    cause="The number of steps per octave does not enter: every step counts as a whole octave.",
+    repair="A step is 1/k octave: multiply the logarithm by k one way, divide the exponent by k the other way.",
+    source="common where code for base 2 is taken over",
+)
+def steps_ignored(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
+    return np.sign(codes) * _powers(codes, top, bits, 1)
 
 
 @mistake(
@@ -62,6 +73,11 @@ def no_code_for_zero(codes: Codes, top: int, bits: int, steps: int) -> FloatArra
 )
 def sign_lost(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
     return np.abs(np.sign(codes)) * _powers(codes, top, bits, steps)
+
+
+@also(sign_lost, "log_dequantize")
+def sign_and_zero_lost(codes: Codes, top: int, bits: int, steps: int) -> FloatArray:
+    return _powers(codes, top, bits, steps)
 
 
 @mistake(
@@ -113,8 +129,8 @@ def _exponents(x: FloatArray, steps: int) -> FloatArray:
     return np.where(magnitude > 0, steps * np.log2(np.where(magnitude > 0, magnitude, 1)), -1e6)
 
 
-def _codes(x: FloatArray, exponents: FloatArray, top: int, largest: int) -> Codes:
-    return (np.sign(x) * np.clip(exponents - top + largest, 0, largest)).astype(np.int64)
+def _codes(x: FloatArray, exponents: FloatArray, top: int, largest: int, lowest: int = 1) -> Codes:
+    return (np.sign(x) * np.clip(exponents - top + largest, lowest, largest)).astype(np.int64)
 
 
 @mistake(
@@ -156,6 +172,12 @@ def zero_on_the_smallest_level(x: FloatArray, top: int, bits: int, steps: int) -
     return np.where(x < 0, -1, 1) * magnitude
 
 
+@also(no_code_for_zero, "log_quantize")
+def zero_on_the_level_of_one(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    present = np.where(x == 0, 1, x)
+    return _codes(present, np.rint(_exponents(present, steps)), top, _largest_code(bits))
+
+
 @also(sign_lost, "log_quantize")
 def codes_without_sign(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
     return _codes(np.abs(x), np.rint(_exponents(x, steps)), top, _largest_code(bits))
@@ -186,7 +208,12 @@ def the_other_midpoint(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
     return _codes(x, below + upper, top, _largest_code(bits))
 
 
-@also(base_mixed_up, "log_quantize")
+@also(truncation_for_rounding, "log_quantize")
+def logarithm_cut_off(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    return _codes(x, np.trunc(_exponents(x, steps)), top, _largest_code(bits))
+
+
+@also(steps_ignored, "log_quantize")
 def octaves_for_steps(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
     return _codes(x, np.rint(_exponents(x, 1)), top, _largest_code(bits))
 
@@ -194,6 +221,11 @@ def octaves_for_steps(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
 @also(base_mixed_up, "log_quantize")
 def natural_logarithm(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
     return _codes(x, np.rint(_exponents(x, steps) * math.log(2)), top, _largest_code(bits))
+
+
+@also(base_mixed_up, "log_quantize")
+def divided_by_the_steps(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    return _codes(x, np.rint(_exponents(x, 1) / steps), top, _largest_code(bits))
 
 
 @mistake(
@@ -216,7 +248,17 @@ def log_levels_per_side(x: FloatArray, top: int, bits: int, steps: int) -> Codes
 @also(clamp_forgotten, "log_quantize")
 def log_clamp_forgotten(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
     magnitude = np.rint(_exponents(x, steps)) - top + _largest_code(bits)
-    return np.sign(x) * np.maximum(magnitude, 0)
+    return np.sign(x) * np.maximum(magnitude, 1)
+
+
+@also(clamp_forgotten, "log_quantize")
+def log_clamp_forgotten_at_both_ends(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    return np.sign(x) * (np.rint(_exponents(x, steps)) - top + _largest_code(bits))
+
+
+@also(scaled_by_the_negative_end, "log_quantize")
+def log_by_the_negative_end(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    return _codes(x, np.rint(_exponents(x, steps)), top, 2 ** (bits - 1))
 
 
 @also(top_in_octaves, "log_quantize")
@@ -237,14 +279,18 @@ def rounded_before_the_steps(x: FloatArray, top: int, bits: int, steps: int) -> 
 
 @mistake(
     "log_quantize",
-    symptom="The smallest values come back larger than they were; nothing but zero becomes zero.",
-    cause="Values below the smallest level are lifted to it. That is a convention too, but another one is asked for.",
-    repair="Clip the magnitude to 0..P, not to 1..P.",
-    source='the other of two conventions; `Logarithmic(underflow="smallest")`',
+    symptom="The smallest values become zero.",
+    cause="Values below the smallest level get the code of zero. That is a convention too; another one is asked for.",
+    repair="Clip the magnitude to 1..P, not to 0..P, and give only zero the code 0.",
+    source='the other of two conventions; `Logarithmic(underflow="zero")`',
 )
-def underflow_lifted(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
-    magnitude = np.clip(np.rint(_exponents(x, steps)) - top + _largest_code(bits), 1, _largest_code(bits))
-    return (np.sign(x) * magnitude).astype(np.int64)
+def underflow_to_zero(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    return _codes(x, np.rint(_exponents(x, steps)), top, _largest_code(bits), lowest=0)
+
+
+@also(steps_ignored, "log_quantize")
+def the_quantizer_of_base_two(x: FloatArray, top: int, bits: int, steps: int) -> Codes:
+    return _codes(x, np.rint(_exponents(x, 1)), top, _largest_code(bits), lowest=0)
 
 
 @mistake(
@@ -275,6 +321,11 @@ def power_below(x: FloatArray) -> FloatArray:
 @also(sign_lost, "nearest_power")
 def power_without_sign(x: FloatArray) -> FloatArray:
     return np.abs(_signed_power(x, np.floor(_exponents(np.abs(x) / 1.5, 1)) + 1))
+
+
+@also(sign_lost, "nearest_power")
+def power_without_sign_and_zero(x: FloatArray) -> FloatArray:
+    return np.where(x == 0, 1, power_without_sign(x))
 
 
 @also(log_of_zero, "nearest_power")
