@@ -309,7 +309,7 @@ SLIPS = {
         ("one_tensor_rounded_twice", lambda w, x, a, b: rounded(w, a) @ rounded(w, b).T),
         ("scales_left_out_of_the_product", codes_multiplied),
         ("bits_exchanged", lambda w, x, a, b: layer_of_the_package(w, x, b, a)),
-        ("zero_point_forgotten", lambda w, x, a, b: unsigned_without_zero_point(x, b) @ rounded(w, a).T),
+        ("activations_without_zero_point", lambda w, x, a, b: unsigned_without_zero_point(x, b) @ rounded(w, a).T),
         ("one_bit_more_for_the_weights", lambda w, x, a, b: layer_of_the_package(w, x, a + 1, b)),
     ],
     "mixed_bytes": [

@@ -109,17 +109,17 @@ def signed_codes_for_activations(weights: Array, activations: Array, weight_bits
     repair="Shift the codes by z = round(−low/s), so that the smallest value gets the code 0.",
     source="common where every example follows a ReLU",
 )
-def zero_point_forgotten(weights: Array, activations: Array, weight_bits: int, activation_bits: int) -> Array:
+def activations_without_zero_point(weights: Array, activations: Array, weight_bits: int, activation_bits: int) -> Array:
     scale = float(activations.max()) / (2**activation_bits - 1)
     return (scale * np.rint(activations / scale)) @ rounded_weights(weights, weight_bits).T
 
 
-@also(zero_point_forgotten, "mixed_layer")
+@also(activations_without_zero_point, "mixed_layer")
 def negative_activations_clipped(weights: Array, activations: Array, weight_bits: int, activation_bits: int) -> Array:
     return rounded_activations(np.maximum(activations, 0), activation_bits) @ rounded_weights(weights, weight_bits).T
 
 
-@also(zero_point_forgotten, "mixed_layer")
+@also(activations_without_zero_point, "mixed_layer")
 def magnitude_for_the_range(weights: Array, activations: Array, weight_bits: int, activation_bits: int) -> Array:
     scale = float(np.abs(activations).max()) / (2**activation_bits - 1)
     return (scale * np.rint(activations / scale)) @ rounded_weights(weights, weight_bits).T
