@@ -17,7 +17,7 @@ from fewerbits.teach.mistakes.codebooks import blocks, formats, levels
 from fewerbits.teach.mistakes.codebooks import storage as codebook_storage
 from fewerbits.teach.mistakes.diagnosis import networks, rules
 from fewerbits.teach.mistakes.integers import pairs, requantizing, sums
-from fewerbits.teach.mistakes.logarithmic import curves, powers
+from fewerbits.teach.mistakes.logarithmic import curves, logarithms, powers, shifts
 from fewerbits.teach.mistakes.mixed import allocating, layers
 from fewerbits.teach.mistakes.numbers import costs, floats, neighbours, packing
 from fewerbits.teach.mistakes.record import Mistake, also, mistake
@@ -29,7 +29,7 @@ TOPICS: dict[str, tuple[ModuleType, ...]] = {
     "numbers": (floats, neighbours, packing, costs),
     "uniform": (parameters, codes, tensors),
     "calibration": (observing, choosing),
-    "logarithmic": (powers, curves),
+    "logarithmic": (powers, logarithms, curves, shifts),
     "codebooks": (levels, codebook_storage, formats, blocks),
     "integers": (sums, pairs, requantizing),
     "mixed": (layers, allocating),
