@@ -132,8 +132,8 @@ def channel_sqnr(weight, bits):
 check.channel_sqnr(channel_sqnr)
 
 # %% [markdown] tags=["solution"]
-# A channel below 10 dB is more than a tenth noise. In a depthwise layer nothing mends it: the next value is made of
-# this channel alone.
+# Below 10 dB the noise has more than a tenth of the signal's power. In a depthwise layer nothing mends that: the next
+# value is made of this channel alone.
 
 # %% [markdown]
 # ## 4 · Two networks on an engine · ●●● · 12 min
@@ -191,7 +191,7 @@ check.int8_logits(int8_logits)
 #
 # <details><summary>Hint 1</summary>
 #
-# Section 7 of the lesson says in two sentences how to measure. Which parts of that does this function lack?
+# Section 7 of the lesson says in one sentence how to measure. Which parts of it does this function lack?
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -281,8 +281,8 @@ def bits_within(budget):
 check.bits_within(bits_within)
 
 # %% [markdown] tags=["solution"]
-# The sensitivity of one layer at a time predicts well down to about three bits. Below, losses no longer add up: for
-# 90,000 bytes the same recipe gives a network that answers at random. Measure the result, not only its parts.
+# At 120,000 bytes the losses of single layers are a good guide. For 90,000 bytes the same recipe gives two large layers
+# two bits each, and a network that is wrong on most images. Measure the result, not only its parts.
 
 # %% [markdown]
 # ## What you have solved
