@@ -45,6 +45,11 @@ def test_thresholds_are_drawn_midway_between_levels_given_in_any_order():
     assert np.allclose(drawn["--"], [-0.975, 0, 0.975])
 
 
+def test_many_levels_are_drawn_without_thresholds():
+    figure = codebook_plots.levels_over_histogram(VALUES, np.linspace(-2, 2, 16), "Levels")
+    assert {line.get_linestyle() for line in figure.axes[0].lines} == {"-"}
+
+
 def test_the_first_row_of_ticks_is_on_top_and_holds_its_levels():
     first, second = ALL["number_lines"].axes[0].lines
     assert first.get_ydata()[0] > second.get_ydata()[0]

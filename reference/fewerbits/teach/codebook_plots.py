@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 
 from fewerbits.teach.plots import BLACK, BLUE, LINES, MARKERS, SKY, VERMILLION, Figure, new_figure
 
+MOST_WITH_THRESHOLDS = 8
+
 
 def number_lines(
     rows: Mapping[str, ArrayLike], title: str, label: str = "level, in units of the largest magnitude"
@@ -26,13 +28,14 @@ def number_lines(
 
 
 def levels_over_histogram(x: ArrayLike, levels: ArrayLike, title: str) -> Figure:
-    """The histogram of `x`, the `levels` as solid lines and the thresholds midway between them as dashed ones."""
+    """The histogram of `x`, the `levels` as solid lines and, of few, the thresholds midway between as dashed ones."""
     figure, axes = new_figure(3.4)
     places = np.sort(np.asarray(levels, np.float64))
-    axes.hist(np.asarray(x).ravel(), bins=120, color=SKY)
+    axes.hist(np.asarray(x).ravel(), bins=120, color=SKY, histtype="stepfilled")
     for position, place in enumerate(places):
         axes.axvline(float(place), color=VERMILLION, linewidth=1.6, label=None if position else "level")
-    for position, place in enumerate((places[1:] + places[:-1]) / 2):
+    thresholds = (places[1:] + places[:-1]) / 2
+    for position, place in enumerate(thresholds if places.size <= MOST_WITH_THRESHOLDS else ()):
         axes.axvline(float(place), color=BLACK, linewidth=1, linestyle="--", label=None if position else "threshold")
     axes.set(title=title, xlabel="value x", ylabel="count")
     axes.legend(loc="upper right")
@@ -83,13 +86,13 @@ def curves(
 def distance_bars(points: Mapping[str, tuple[float, float]], title: str) -> Figure:
     """For each scheme, (bits per value, SQNR in dB), how far it stays below the bound of 6.02 dB per bit; first on top.
 
-    Schemes below 6 bits and above it have different colours.
+    Schemes below 6 bits per value and those above have different colours.
     """
     figure, axes = new_figure(1.2 + 0.29 * len(points))
     places = -np.arange(len(points))
     bits, decibels = np.array(list(points.values())).T
     axes.barh(places, 20 * np.log10(2) * bits - decibels, color=np.where(bits < 6, SKY, BLUE), height=0.7)
-    handles = [Patch(color=SKY, label="4-bit codes"), Patch(color=BLUE, label="6 and 8 bits")]
+    handles = [Patch(color=SKY, label="4-bit codes"), Patch(color=BLUE, label="8-bit codes")]
     axes.legend(handles=handles, loc="upper right")
     axes.set(title=title, xlabel="distance to 6.02 dB per bit (dB)", ylabel="scheme and its bits per value")
     axes.set_yticks(places, [f"{name}: {cost:.2f}" for name, cost in zip(points, bits)])
