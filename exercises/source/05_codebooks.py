@@ -58,7 +58,7 @@ def nearest_level(x, levels):
 check.nearest_level(nearest_level)
 
 # %% [markdown]
-# ## 2 · One step of Lloyd's iteration, weighted · ●●○ · 8 min
+# ## 2 · One step of Lloyd's iteration, weighted · ●●○ · 7 min
 #
 # Not all weights matter equally: some move the network's output more than others. Write
 # `lloyd_step(x, levels, importance)`: the levels after one iteration that lowers Σ importance·(x − x̂)². `x` and
@@ -134,7 +134,7 @@ def bits_per_weight(count, levels, group_size, scale_bits, fixed_levels):
 check.bits_per_weight(bits_per_weight)
 
 # %% [markdown]
-# ## 4 · Round to any small float · ●●○ · 6 min
+# ## 4 · Round to any small float · ●●○ · 7 min
 #
 # The lesson rounds to E4M3. Write `round_float(x, mantissa_bits, lowest, largest)` for all such formats: each value of
 # `x` rounded to the nearest of ± (1 + M/2ᵐ)·2^e, with m = `mantissa_bits`, M = 0 … 2ᵐ − 1 and e from `lowest` on, or of
@@ -149,7 +149,8 @@ check.bits_per_weight(bits_per_weight)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# The step is 2^(e−m), with e = lowest for all smaller values. Round x to a multiple of its own step.
+# The step is 2^(e−m), with e = lowest for all smaller values. Round x to a multiple of its own step. (NumPy wants
+# `2.0 **` here: the integer 2 has no negative powers.)
 #
 # </details>
 # <details><summary>Hint 3</summary>
@@ -215,7 +216,7 @@ check.mx_scales(mx_scales)
 # GGUF has Q4_0, and with the same idea Q5_0, of 5 bits. Write `signed_block(block, bits)`, which returns the scale and
 # the codes of one block (an array with one axis): the value of largest magnitude gets the most negative code, −8 with 4
 # bits, whatever its sign; codes are −2^(bits−1) … 2^(bits−1) − 1. Keep the scale in float here. A block of zeros has
-# the codes 0 and any scale.
+# the codes 0 and any scale. For example, 0.65, −1.6 and 0 in 4 bits: the scale 0.2 and the codes 3, −8 and 0.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -229,7 +230,8 @@ check.mx_scales(mx_scales)
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# The codes are round(x/scale). A value of nearly the same magnitude and the other sign would get +8: clip.
+# The codes are round(x/scale). A value of nearly the same magnitude and the other sign would get +8: clip. In a block
+# of zeros the scale is 0, and x/0 no number: return zeros before you divide.
 #
 # </details>
 
@@ -250,14 +252,15 @@ check.signed_block(signed_block)
 # %% [markdown]
 # ## 7 · Read a block from a file · ●●○ · 5 min
 #
-# These 18 bytes are all that a GGUF file stores of 32 weights in Q4_0. Write `read_q4_0(stored)`: from the bytes
-# (`uint8`) the 32 weights. The first two bytes are the scale d, a float16 with its low byte first. Each further byte
-# holds two codes, stored as code + 8: byte j the code of weight j in its low nibble (the lower four bits), and that of
-# weight j + 16 in its high one.
+# A GGUF file stores 32 weights in Q4_0 as 18 bytes. Write `read_q4_0(stored)`: from the bytes (`uint8`) the 32 weights.
+# The first two bytes are the scale d, a float16 with its low byte first. Each further byte holds two codes, stored as
+# code + 8: byte j the code of weight j in its low nibble (the lower four bits), and that of weight j + 16 in its high
+# one. For example, after d = 1.5, the first byte 163 is 10·16 + 3. So weight 0 is 1.5·(3 − 8) = −7.5, and weight 16 is
+# 1.5·(10 − 8) = 3.
 #
 # <details><summary>Hint 1</summary>
 #
-# The byte 0xA3 is 10·16 + 3: its low nibble is 3, its high nibble 10. `& 15` keeps the low one. And the high one?
+# `& 15` keeps the low nibble, 3 of 163. Which operation makes 10 of it, not 160?
 # `np.concatenate` puts the halves one behind the other.
 #
 # </details>
@@ -268,7 +271,8 @@ check.signed_block(signed_block)
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# Widen the nibbles before you subtract 8 (`.astype(int)`): `uint8` knows no negative numbers.
+# Widen the nibbles before you subtract 8 (`.astype(int)`): `uint8` knows no negative numbers. Widen d as well
+# (`float`).
 #
 # </details>
 
@@ -293,27 +297,27 @@ check.read_q4_0(read_q4_0)
 # - `levels[codes] * scale` gives the weights back, in their order. Shapes are yours: `codes` may be `(groups,
 #   group_size)` and `scale` `(groups, 1)`;
 # - the SQNR is at least **20 dB**;
-# - at most **4.4 bits per weight**, counted as in exercise 3: codes in whole bits; levels and scales 4 bytes each, or 2
-#   if you return them as `float16`.
+# - at most **4.4 bits per weight**, counted as in exercise 3: codes in whole bits; levels (NF4's, too) and scales 4
+#   bytes each, or 2 if you return them as `float16`.
 #
 # Levels may be NF4's, or your own. The cell after the check is for experiments. Solved? Then try 4.3 bits.
 #
 # <details><summary>Hint 1</summary>
 #
-# Four bits for the codes leave 0.4 bits for scales. How many weights must share a float16 scale?
+# Four bits for the codes leave 0.4 bits for scales and levels. How many weights must share a float16 scale?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Groups of 48: all three layers divide by it (`weights.reshape(-1, 48)`). Divide each group by its largest magnitude,
-# and take the nearest level.
+# The rows of conv2 have 288 weights. Which divisors of 288 leave less than 0.4 bits for a scale, and which of them is
+# the smallest? `weights.reshape(-1, size)` makes the groups, of all three layers. Divide each by its largest magnitude.
 #
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# NF4 is just enough: 20.3 dB on conv2. Better levels: start from NF4 and let `lloyd_step` move them ten times, on all
-# scaled weights at once (`.ravel()`). The importance of a scaled weight is the square of its scale, since its error is
-# multiplied by the scale; equal importance does nearly as well here.
+# NF4 in groups of 48 is just enough: 20.3 dB on conv2. Better levels: start from NF4 and let `lloyd_step` move them ten
+# times, on all scaled weights at once (`.ravel()`). The importance of a scaled weight is the square of its scale, since
+# its error is multiplied by the scale; equal importance does nearly as well here.
 #
 # </details>
 

@@ -197,6 +197,10 @@ def q4_0_in_float32(stored):
     return d * nibbles
 
 
+def q4_0_in_float16(stored):
+    return stored[:2].view(np.float16) * (np.concatenate([stored[2:] & 15, stored[2:] >> 4]).astype(np.int8) - 8)
+
+
 def compress_with_nf4(weights):
     groups = weights.reshape(-1, 48)
     scale = np.abs(groups).max(axis=1, keepdims=True).astype(np.float16)
@@ -229,7 +233,7 @@ ALTERNATIVES = {
     "round_float": [float_of_the_package, float_by_table, float_by_logarithm, float_by_loop],
     "mx_scales": [scales_by_doubling, scales_of_the_package, scales_as_a_column],
     "signed_block": [block_by_ends, block_by_distance, block_by_torch],
-    "read_q4_0": [q4_0_by_divmod, q4_0_of_the_package, q4_0_by_bits, q4_0_in_float32],
+    "read_q4_0": [q4_0_by_divmod, q4_0_of_the_package, q4_0_by_bits, q4_0_in_float32, q4_0_in_float16],
     "compress": [compress_with_nf4, compress_by_lloyd_max, compress_flat],
 }
 
@@ -257,11 +261,13 @@ SLIPS = {
         ),
         ("difference_for_distance", lambda x, levels: np.subtract.outer(x, levels).argmin(axis=-1)),
         ("ascending_levels_presumed", lambda x, levels: np.searchsorted(levels[:-1] + np.diff(levels) / 2, x)),
-        ("ascending_levels_presumed", lambda x, levels: level_by_distance(x, np.sort(levels))),
+        ("places_among_the_sorted_levels", lambda x, levels: level_by_distance(x, np.sort(levels))),
+        ("levels_for_codes", lambda x, levels: levels[level_by_distance(x, levels)]),
     ],
     "lloyd_step": [
         ("median_for_mean", lambda x, levels, _: [np.median(c) if len(c) else v for c, _, v in cells(x, levels)]),
         ("median_for_mean", lambda x, levels, _: [np.median(c) for c, _, v in cells(x, levels)]),
+        ("codes_recomputed", lambda x, levels, importance: _step_with_codes_recomputed(x, levels, importance)),
         ("importance_ignored", lambda x, levels, _: [c.mean() for c, _, v in cells(x, levels)]),
         ("weighted_sum_over_the_count", lambda *all: [(c * w).mean() if len(c) else v for c, w, v in cells(*all)]),
         ("empty_cell_becomes_nan", lambda *all: [(c * w).sum() / w.sum() for c, w, _ in cells(*all)]),
@@ -273,6 +279,8 @@ SLIPS = {
     ],
     "bits_per_weight": [
         ("metadata_not_counted", lambda count, levels, *_: (levels - 1).bit_length()),
+        ("code_bits_rounded_down", lambda n, k, g, s, f: int(np.log2(k)) + (-(-n // g) * s + (not f) * 32 * k) / n),
+        ("codebook_for_each_group", lambda n, k, g, s, f: bits_by_integers(n, k, g, s + (not f) * 32 * k, True)),
         ("fractional_code_bits", lambda n, k, g, s, f: math.log2(k) + (-(-n // g) * s + (not f) * 32 * k) / n),
         ("fixed_levels_counted", lambda n, k, g, s, _: bits_by_integers(n, k, g, s, False)),
         ("fixed_levels_inverted", lambda n, k, g, s, f: bits_by_integers(n, k, g, s, not f)),
@@ -286,6 +294,8 @@ SLIPS = {
             "subnormals_flushed",
             lambda x, m, low, top: np.where(abs(y := float_by_logarithm(x, m, low, top)) < 2.0**low, 0.0, y),
         ),
+        ("subnormals_flushed", lambda x, m, low, top: float_by_loop(np.where(abs(x) < 2.0**low, 0, x), m, low, top)),
+        ("truncation_for_rounding", lambda x, m, low, top: np.clip(grid(x, m, low, np.floor), -top, top)),
         ("exponent_without_end", lambda x, m, low, top: np.clip(grid(x, m, -99), -top, top)),
         ("constants_of_one_format", lambda x, m, low, top: np.clip(grid(x, 3, -6), -448, 448)),
         ("constants_of_one_format", lambda x, m, low, top: np.clip(grid(x, m, -6), -top, top)),
@@ -306,6 +316,8 @@ SLIPS = {
         ("most_negative_code_unused", lambda b, n: ((s := abs(b).max() / (2 ** (n - 1) - 1)), np.round(b / (s or 1)))),
         ("clamp_forgotten", lambda b, n: ((s := b[abs(b).argmax()] / -(2 ** (n - 1))), np.round(b / (s or 1)))),
         ("bits_ignored", lambda b, n: ((s := b[abs(b).argmax()] / -8), clip(b / (s or 1), 4))),
+        ("bits_ignored", lambda b, n: ((s := block_by_ends(b, n)[0]), clip(b / (s or 1), 4))),
+        ("zero_scale", lambda b, n: ((s := block_by_ends(b, n)[0]), _whole(clip(b / np.float64(s), n)))),
         (
             "stored_codes_for_signed_ones",
             lambda b, n: ((s := block_by_ends(b, n)[0]), clip(b / (s or 1), n) + 2 ** (n - 1)),
@@ -320,6 +332,11 @@ SLIPS = {
             ),
         ),
         ("nibbles_interleaved", lambda p: [half(p) * (n - 8) for b in p[2:].tolist() for n in (b % 16, b // 16)]),
+        ("high_nibble_not_shifted", lambda p: half(p) * (np.concatenate([p[2:] & 15, p[2:] & 240]).astype(int) - 8)),
+        (
+            "subtraction_in_the_code_type",
+            lambda p: p[:2].view(np.float16)[0] * (np.concatenate([p[2:] & 15, p[2:] >> 4]) - 8),
+        ),
         ("offset_forgotten", lambda p: half(p) * np.concatenate([p[2:] % 16, p[2:] // 16])),
         ("scale_forgotten", lambda p: [b % 16 - 8 for b in p[2:].tolist()] + [b // 16 - 8 for b in p[2:].tolist()]),
         (
@@ -342,6 +359,20 @@ def _step_in_place(x, levels, importance):
     for code in np.unique(codes):
         levels[code] = np.average(x[codes == code], weights=importance[codes == code])
     return levels
+
+
+def _step_with_codes_recomputed(x, levels, importance):
+    moved = levels.copy()
+    for code in range(len(levels)):
+        mine = level_by_distance(x, moved) == code
+        if mine.any():
+            moved[code] = np.average(x[mine], weights=importance[mine])
+    return moved
+
+
+def _whole(codes):
+    """NaN as x86 makes an integer of it."""
+    return [int(code) if code == code else -(2**63) for code in codes]
 
 
 def cells(x, levels, importance=None):

@@ -64,7 +64,7 @@ def _means(x: Array, importance: Array, codes: Array, levels: Array) -> list[flo
 def _lloyd_step(x: Array, levels: Array, importance: Array) -> Between:
     """Exact means, with ties given to the lower and to the upper level, give or take the sums of float32."""
     both = [_means(x, importance, codes, levels) for codes in _nearest_level(x, levels)]
-    slack = 1e-5 * float(np.abs(x).max())
+    slack = 1e-5 * float(np.abs(x).max()) if x.size > 10 else 0.0
     return Between(np.min(both, axis=0) - slack, np.max(both, axis=0) + slack)
 
 
@@ -73,6 +73,7 @@ def _lloyd_step_probes() -> list[Probe]:
     return [
         (np.array([0.0, 0.2, 0.25, 0.9]), np.array([0.0, 1.0]), np.array([1.0, 3.0, 1.0, 1.0])),
         (np.array([0.1, 0.3, 0.4, 1.0, 1.2, 2.6]), np.array([0.0, 1.0, 3.0]), np.array([1.0, 1, 4, 2, 1, 1])),
+        (np.array([0.0, 0.1, 0.52, 0.9]), np.array([0.0, 1.0]), np.array([1.0, 1.0, 1.0, 3.0])),
         (np.array([0.1, 0.3, 0.5]), np.array([0.0, 0.45, 7.0]), np.array([1.0, 2.0, 1.0])),
         (np.array([-2.0, -1.7, -0.2, 0.4, 0.5, 1.9]), np.array([-9.0, -1.0, 0.0, 1.0]), np.ones(6)),
         (

@@ -82,6 +82,18 @@ def bits_ignored(block: FloatArray, bits: int) -> tuple[float, Codes]:
     return scale, _codes(block, scale, 4)
 
 
+@also(bits_ignored, "signed_block")
+def ends_of_four_bits(block: FloatArray, bits: int) -> tuple[float, Codes]:
+    scale = _peak(block) / -(2 ** (bits - 1))
+    return scale, _codes(block, scale, 4)
+
+
+@also(bits_ignored, "signed_block")
+def scale_of_four_bits(block: FloatArray, bits: int) -> tuple[float, Codes]:
+    scale = _peak(block) / -8
+    return scale, _codes(block, scale, bits)
+
+
 @mistake(
     "signed_block",
     symptom="The codes are those of the file, 0 and up; with the scale they give no value back.",
@@ -116,6 +128,19 @@ def zero_scale_in_a_block(block: FloatArray, bits: int) -> tuple[float, FloatArr
         return scale, np.clip(np.rint(block / np.float64(scale)), -half, half - 1)
 
 
+@also(zero_scale, "signed_block")
+def zero_scale_and_whole_numbers(block: FloatArray, bits: int) -> tuple[float, Codes]:
+    """NaN as a 64-bit integer, as x86 converts it."""
+    scale, codes = zero_scale_in_a_block(block, bits)
+    return scale, np.where(np.isnan(codes), np.iinfo(np.int64).min, np.nan_to_num(codes).astype(np.int64))
+
+
+@also(zero_scale, "signed_block")
+def zero_scale_and_short_numbers(block: FloatArray, bits: int) -> tuple[float, Codes]:
+    scale, codes = zero_scale_in_a_block(block, bits)
+    return scale, np.where(np.isnan(codes), np.iinfo(np.int32).min, np.nan_to_num(codes).astype(np.int64))
+
+
 def _scale_of(stored: Codes, kind: str = "<f2") -> float:
     return float(stored[:2].view(kind)[0])
 
@@ -142,6 +167,18 @@ def nibbles_swapped(stored: Codes) -> FloatArray:
 def nibbles_interleaved(stored: Codes) -> FloatArray:
     packed = stored[2:]
     return _scale_of(stored) * (np.stack([packed & 15, packed >> 4], axis=-1).ravel().astype(np.int32) - 8)
+
+
+@mistake(
+    "read_q4_0",
+    symptom="The second half of each block comes back about sixteen times too large.",
+    cause="The high four bits are masked, but stay where they are in the byte: 0xA0 is 160, not 10.",
+    repair="Shift them down by four bits.",
+    source="common where bits are unpacked by masks",
+)
+def high_nibble_not_shifted(stored: Codes) -> FloatArray:
+    packed = stored[2:]
+    return _scale_of(stored) * (np.concatenate([packed & 15, packed & 240]).astype(np.int32) - 8)
 
 
 @mistake(

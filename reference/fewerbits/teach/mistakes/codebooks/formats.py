@@ -40,7 +40,7 @@ def overflow_to_nan(x: FloatArray, mantissa_bits: int, lowest: int, largest: flo
 @mistake(
     "round_float",
     symptom="Values beyond the largest come back, for which the format has no code.",
-    cause="The mantissa is rounded, but nothing keeps the exponent in the range that its bits have.",
+    cause="The mantissa is rounded, but nothing keeps the value at the largest one that has a code.",
     repair="Saturate: clip to −largest..largest.",
     source="common in simulations of small floats",
 )
@@ -92,6 +92,12 @@ def subnormals_flushed(x: FloatArray, mantissa_bits: int, lowest: int, largest: 
     return np.where(np.abs(rounded) < 2.0**lowest, 0, rounded)
 
 
+@also(subnormals_flushed, "round_float")
+def subnormals_flushed_before_rounding(x: FloatArray, mantissa_bits: int, lowest: int, largest: float) -> FloatArray:
+    rounded = np.clip(_to_step(x, _exponent(x, lowest), mantissa_bits), -largest, largest)
+    return np.where(np.abs(x) < 2.0**lowest, 0, rounded)
+
+
 @mistake(
     "round_float",
     symptom="One bit of precision is missing: the error is 6 dB too large.",
@@ -108,6 +114,12 @@ def exponent_of_frexp(x: FloatArray, mantissa_bits: int, lowest: int, largest: f
 def mantissa_truncated(x: FloatArray, mantissa_bits: int, lowest: int, largest: float) -> FloatArray:
     step = 2.0 ** (_exponent(x, lowest) - mantissa_bits)
     return np.clip(step * np.trunc(x.astype(np.float64) / step), -largest, largest)
+
+
+@also(truncation_for_rounding, "round_float")
+def mantissa_rounded_down(x: FloatArray, mantissa_bits: int, lowest: int, largest: float) -> FloatArray:
+    step = 2.0 ** (_exponent(x, lowest) - mantissa_bits)
+    return np.clip(step * np.floor(x.astype(np.float64) / step), -largest, largest)
 
 
 @mistake(

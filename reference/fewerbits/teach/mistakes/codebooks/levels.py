@@ -79,10 +79,27 @@ def ascending_levels_presumed(x: FloatArray, levels: FloatArray) -> Codes:
     return np.searchsorted((levels[1:] + levels[:-1]) / 2, x)
 
 
-@also(ascending_levels_presumed, "nearest_level")
+@mistake(
+    "nearest_level",
+    symptom="Codes of codebooks in ascending order are right; with others each value comes back as some other level.",
+    cause="The codes are places among the sorted levels; the list as it was given has another order.",
+    repair="Translate the places back, with the order that np.argsort gives: order[places].",
+    source="common where a table is sorted before it is searched",
+)
 def places_among_the_sorted_levels(x: FloatArray, levels: FloatArray) -> Codes:
     ascending = np.sort(levels)
     return np.searchsorted((ascending[1:] + ascending[:-1]) / 2, x)
+
+
+@mistake(
+    "nearest_level",
+    symptom="What should be whole numbers has decimals, and cannot be stored in a few bits.",
+    cause="The levels themselves are returned; a code is the number of a level in the list.",
+    repair="Return the place of the nearest level, not the level.",
+    source="common where quantizing and restoring are one function",
+)
+def levels_for_codes(x: FloatArray, levels: FloatArray) -> FloatArray:
+    return levels[_codes(x, levels)]
 
 
 def _codes(x: FloatArray, levels: FloatArray) -> Codes:
@@ -181,3 +198,18 @@ def levels_as_thresholds_in_lloyds_step(x: FloatArray, levels: FloatArray, impor
     codes = levels_as_thresholds(x, levels)
     cells = [(x[codes == code], importance[codes == code]) for code in range(len(levels))]
     return np.array([_mean(*cell) if cell[0].size else level for cell, level in zip(cells, levels)])
+
+
+@mistake(
+    "lloyd_step",
+    symptom="The levels depend on the order in which they are moved; later ones miss values near their thresholds.",
+    cause="The nearest levels are looked up again after each level that has moved, so the steps are mixed.",
+    repair="Find all codes once, from the levels as they came, then move all levels.",
+    source="common where the search stands inside the loop over the levels",
+)
+def codes_recomputed(x: FloatArray, levels: FloatArray, importance: FloatArray) -> FloatArray:
+    moved = levels.astype(np.float64)
+    for code in range(len(levels)):
+        cell, weight = _cells(x, moved, importance)[code]
+        moved[code] = _mean(cell, weight) if cell.size else moved[code]
+    return moved

@@ -89,6 +89,30 @@ def fractional_code_bits(count: int, levels: int, group_size: int, scale_bits: i
 
 @mistake(
     "bits_per_weight",
+    symptom="A codebook of 12 levels is said to take 3 bits, which can name only 8 of them.",
+    cause="The bits of a code are rounded down.",
+    repair="Round log₂ of the number of levels up.",
+    source="common: int() and // cut the decimals off",
+)
+def code_bits_rounded_down(count: int, levels: int, group_size: int, scale_bits: int, fixed_levels: bool) -> float:
+    metadata = scale_bits * math.ceil(count / group_size) + (0 if fixed_levels else 32 * levels)
+    return math.floor(math.log2(levels)) + metadata / count
+
+
+@mistake(
+    "bits_per_weight",
+    symptom="Codebooks seem far too expensive: each group adds the bits of all levels.",
+    cause="The levels are counted once for each group; only the scales are stored that often.",
+    repair="Count the levels once for the tensor.",
+    source="common where scales and levels are added first",
+)
+def codebook_for_each_group(count: int, levels: int, group_size: int, scale_bits: int, fixed_levels: bool) -> float:
+    metadata = math.ceil(count / group_size) * (scale_bits + (0 if fixed_levels else 32 * levels))
+    return math.ceil(math.log2(levels)) + metadata / count
+
+
+@mistake(
+    "bits_per_weight",
     symptom="Formats such as NF4 come out larger than they are, above all on small layers.",
     cause="Levels that the format itself fixes are known to every reader; they are not stored with the tensor.",
     repair="Count a codebook only where it belongs to the tensor.",
