@@ -32,22 +32,32 @@ def tasks_of(stem: str) -> list[str]:
     return list(dict.fromkeys(names))
 
 
+def slow_if(condition: bool) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow] if condition else []
+
+
 def proofs(stem: str) -> Any:
     return importlib.import_module(f"tests.exercises.{stem}")
 
 
+# Executes whole networks: left out of `make quick`, as all mistakes of a task but the first are.
+SLOW_CHAPTERS = {"09_small_cnn"}
 TASKS = [(stem, task) for stem in SOURCES for task in tasks_of(stem)]
 EVERY_TASK = pytest.mark.parametrize(("stem", "task"), TASKS, ids=[task for _, task in TASKS])
 EVERY_CHAPTER = pytest.mark.parametrize("stem", SOURCES)
+SOLUTIONS = pytest.mark.parametrize(
+    ("stem", "task"), [pytest.param(stem, task, id=task, marks=slow_if(stem in SLOW_CHAPTERS)) for stem, task in TASKS]
+)
+SOLVED = pytest.mark.parametrize("stem", [pytest.param(stem, marks=slow_if(stem in SLOW_CHAPTERS)) for stem in SOURCES])
 ALTERNATIVES = [
-    pytest.param(task, function, id=f"{task}-{function.__name__}")
+    pytest.param(task, function, id=f"{task}-{function.__name__}", marks=slow_if(stem in SLOW_CHAPTERS))
     for stem, task in TASKS
     for function in proofs(stem).ALTERNATIVES.get(task, [])
 ]
 MISTAKES = [
-    pytest.param(stem, record, id=f"{task}-{record.wrong.__name__}")
+    pytest.param(stem, record, id=f"{task}-{record.wrong.__name__}", marks=slow_if(number > 0 or stem in SLOW_CHAPTERS))
     for stem, task in TASKS
-    for record in mistakes.in_task(task)
+    for number, record in enumerate(mistakes.in_task(task))
 ]
 SLIPS = [
     pytest.param(task, name, function, id=f"{task}-{name}")
@@ -101,7 +111,7 @@ def namespace_of(stem: str, kind: str) -> dict[str, Any]:
     return run_cells(solved(notebook) if kind == "solved" else for_learners(notebook))
 
 
-@EVERY_TASK
+@SOLUTIONS
 def test_the_solution_passes(stem: str, task: str) -> None:
     result = examine(check.tasks()[task], namespace_of(stem, "solved")[task])
     assert result.mark == PASSED, result.text
@@ -228,7 +238,7 @@ def test_the_untouched_notebook_runs_to_its_end(stem: str, capsys: pytest.Captur
     assert marks(capsys.readouterr().out) == dict.fromkeys(tasks_of(stem), OPEN)
 
 
-@EVERY_CHAPTER
+@SOLVED
 def test_the_solved_notebook_runs_to_its_end(stem: str, capsys: pytest.CaptureFixture[str]) -> None:
     run_cells(solved(source_notebook(stem)))
     assert marks(capsys.readouterr().out) == dict.fromkeys(tasks_of(stem), PASSED)

@@ -246,7 +246,7 @@ def runtime_range(method: str, batches: Batches, bins: int, levels: int, percent
 
 @compare(
     "calibration.Entropy 5 and 7 bits", "onnxruntime", "lowest KL divergence, 1024 bins", tolerance=0.25,
-    requires=RUNTIME,
+    requires=RUNTIME, slow=True,
     reason="it rounds the expanded counts to integers, smooths zeros and adds what does not divide to the last level",
 )  # fmt: skip
 def entropy_runtime() -> Pairs:
@@ -268,7 +268,7 @@ def entropy_runtime_default() -> Pairs:
 
 
 @compare(
-    "calibration.kl_divergence", "onnxruntime", "Σ p·log(p/q) of counts", tolerance=2e-5, requires=RUNTIME,
+    "calibration.kl_divergence", "onnxruntime", "Σ p·log(p/q) of counts", tolerance=2e-5, requires=RUNTIME, slow=True,
     reason="theirs is computed and summed in float32",
 )  # fmt: skip
 def divergence_runtime() -> Pairs:
@@ -277,7 +277,7 @@ def divergence_runtime() -> Pairs:
 
 @compare(
     "calibration.kl_divergence with p = 0", "onnxruntime", "0·log 0 is 0 here, infinite there (it smooths first)",
-    expect="differ", requires=RUNTIME,
+    expect="differ", requires=RUNTIME, slow=True,
 )  # fmt: skip
 def divergence_of_empty_bins() -> Pairs:
     yield from divergences(empty=1)
@@ -299,7 +299,8 @@ def divergences(empty: int) -> Pairs:
 
 @compare(
     "calibration.MSE symmetric", "torch", "error of the range against exhaustive fake_quantize", tolerance=3e-3,
-    requires=TORCH, reason="relative: a histogram of 4096 bins and 60 to 300 candidates against 400 clips on the data",
+    requires=TORCH, slow=True,
+    reason="relative: a histogram of 4096 bins and 60 to 300 candidates against 400 clips on the data",
 )  # fmt: skip
 def mse_symmetric() -> Pairs:
     import torch

@@ -11,7 +11,13 @@ from fewerbits.network.folding import fold
 from tests.oracles.registry import Pairs, compare
 
 
-@compare("allocation.exact cost", "HiGHS by scipy milp", tolerance=1e-6, reason="HiGHS works in floats to a tolerance")
+@compare(
+    "allocation.exact cost",
+    "HiGHS by scipy milp",
+    tolerance=1e-6,
+    slow=True,
+    reason="HiGHS works in floats to a tolerance",
+)
 def exact() -> Pairs:
     rng = np.random.default_rng(0)
     for case in range(150):
@@ -55,6 +61,7 @@ def divergence() -> Pairs:
     tolerance=1e-4,
     reason="float32 sums in another order",
     requires=("torch",),
+    slow=True,
 )
 def fisher() -> Pairs:
     import torch

@@ -67,7 +67,7 @@ def compare(
 ) -> Callable[[Callable[[], Pairs]], Callable[[], Pairs]]:
     """Register the decorated generator of (ours, theirs) pairs as a row. A tolerance needs a reason.
 
-    A `slow` row takes more than a few seconds: `make quick` leaves it out.
+    A `slow` row takes more than about a second: `make quick` leaves it out.
     """
     if expect not in ("equal", "differ") or (tolerance and not reason):
         raise ValueError("expect must be 'equal' or 'differ', and a tolerance needs a reason")
