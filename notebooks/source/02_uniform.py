@@ -986,7 +986,7 @@ assert abs(sqnr_db(conv4, conv4_in_four_bits) - 10 * np.log10(20)) < 0.5
 #
 # ## Where this goes wrong
 #
-# Three mistakes, symptom first. Lesson 08 (planned) collects many more.
+# Three mistakes, symptom first. Lesson 08 shows many more.
 #
 # **All values come back as one.** Four sensors read 10 to 11 degrees:
 
