@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 from fewerbits.network.architecture import INPUT
 from fewerbits.network.batches import over_batches
 from fewerbits.network.folding import FoldedNetwork, fold
-from fewerbits.network.model import SmallCNN
+from fewerbits.network.model import SmallCNN, torch_layer
 
 
 class Engine(Protocol):
@@ -85,21 +85,11 @@ class _FoldedModule(torch.nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         values = {INPUT: images}
+        parameters = dict(self.named_buffers())
         for layer in self.layers:
-            x = values[layer.inputs[0]]
-            if layer.op == "conv":
-                weight, bias = self.get_buffer(f"{layer.name}_weight"), self.get_buffer(f"{layer.name}_bias")
-                x = torch.nn.functional.conv2d(x, weight, bias, layer.stride, layer.padding, groups=layer.groups)
-            elif layer.op == "linear":
-                weight, bias = self.get_buffer(f"{layer.name}_weight"), self.get_buffer(f"{layer.name}_bias")
-                x = torch.nn.functional.linear(x, weight, bias)
-            elif layer.op == "max_pool":
-                x = torch.nn.functional.max_pool2d(x, 2)
-            elif layer.op == "add":
-                x = x + values[layer.inputs[1]]
-            else:
-                x = x.mean(dim=(2, 3))
-            values[layer.name] = torch.relu(x) if layer.relu else x
+            inputs = [values[name] for name in layer.inputs]
+            weight, bias = parameters.get(f"{layer.name}_weight"), parameters.get(f"{layer.name}_bias")
+            values[layer.name] = torch_layer(layer, inputs, weight, bias)
         return values[self.layers[-1].name]
 
 

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from fewerbits.network.architecture import INPUT, NUM_CLASSES, Layer
+from fewerbits.network.architecture import INPUT, NUM_CLASSES
 from fewerbits.network.batches import over_batches
 from fewerbits.network.folding import FoldedNetwork
+from fewerbits.network.model import torch_layer
 from fewerbits.network.quantized import Bits, bits_by_name
 from fewerbits.tensor import validation as valid
 from fewerbits.tensor.calibration import MinMax
@@ -123,7 +124,7 @@ def fisher_diagonal(
         values = {INPUT: image[None]}
         for layer in network.layers:
             inputs = [values[name] for name in layer.inputs]
-            values[layer.name] = _torch_layer(layer, inputs, weights.get(layer.name), biases.get(layer.name))
+            values[layer.name] = torch_layer(layer, inputs, weights.get(layer.name), biases.get(layer.name))
         loss = torch.nn.functional.cross_entropy(values[network.output], torch.tensor([int(label)]))
         for (name, _), gradient in zip(weights.items(), torch.autograd.grad(loss, list(weights.values()))):
             total[name] += gradient.square()
@@ -180,23 +181,3 @@ def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     with np.errstate(under="ignore"):
         return shifted - np.log(np.sum(np.exp(shifted), axis=1, keepdims=True))
-
-
-def _torch_layer(
-    layer: Layer, inputs: list[torch.Tensor], weight: torch.Tensor | None, bias: torch.Tensor | None
-) -> torch.Tensor:
-    """One layer of a folded network in torch, for gradients; the same as `folding.float_layer`."""
-    x = inputs[0]
-    if layer.op == "conv":
-        assert weight is not None
-        x = torch.nn.functional.conv2d(x, weight, bias, layer.stride, layer.padding, groups=layer.groups)
-    elif layer.op == "linear":
-        assert weight is not None
-        x = torch.nn.functional.linear(x, weight, bias)
-    elif layer.op == "max_pool":
-        x = torch.nn.functional.max_pool2d(x, 2)
-    elif layer.op == "add":
-        x = x + inputs[1]
-    else:
-        x = x.mean(dim=(2, 3))
-    return torch.relu(x) if layer.relu else x

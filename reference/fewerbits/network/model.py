@@ -41,18 +41,33 @@ class SmallCNN(nn.Module):
         return values[self.layers[-1].name]
 
     def _run(self, layer: Layer, inputs: list[torch.Tensor]) -> torch.Tensor:
-        x = inputs[0]
         if layer.op == "conv":
-            x = self.get_submodule(f"{layer.name}_norm")(self.get_submodule(layer.name)(x))
-        elif layer.op == "linear":
-            x = self.get_submodule(layer.name)(x)
-        elif layer.op == "max_pool":
-            x = nn.functional.max_pool2d(x, 2)
-        elif layer.op == "add":
-            x = x + inputs[1]
-        else:
-            x = x.mean(dim=(2, 3))
-        return torch.relu(x) if layer.relu else x
+            x = self.get_submodule(f"{layer.name}_norm")(self.get_submodule(layer.name)(inputs[0]))
+            return torch.relu(x) if layer.relu else x
+        if layer.op == "linear":
+            module = self.get_submodule(layer.name)
+            return torch_layer(layer, inputs, module.weight, module.bias)
+        return torch_layer(layer, inputs)
+
+
+def torch_layer(
+    layer: Layer, inputs: list[torch.Tensor], weight: torch.Tensor | None = None, bias: torch.Tensor | None = None
+) -> torch.Tensor:
+    """One layer of a folded network in PyTorch: the same function as `folding.float_layer`, with gradients."""
+    x = inputs[0]
+    if layer.op == "conv":
+        assert weight is not None
+        x = nn.functional.conv2d(x, weight, bias, layer.stride, layer.padding, groups=layer.groups)
+    elif layer.op == "linear":
+        assert weight is not None
+        x = nn.functional.linear(x, weight, bias)
+    elif layer.op == "max_pool":
+        x = nn.functional.max_pool2d(x, 2)
+    elif layer.op == "add":
+        x = x + inputs[1]
+    else:
+        x = x.mean(dim=(2, 3))
+    return torch.relu(x) if layer.relu else x
 
 
 def _convolution(layer: Layer) -> nn.Conv2d:
