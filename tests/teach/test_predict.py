@@ -35,8 +35,9 @@ def test_none_brings_the_answer_alone():
 
 
 def test_a_number_says_how_far_off_and_in_which_direction():
-    assert "50.0 percentage points too high" in comparison(100, 50.0, "%")
-    assert "1.5 dB too low" in comparison(4.5, 6.0, "dB")
+    assert "too high by 50.0 percentage points" in comparison(100, 50.0, "%")
+    assert "too low by 1.5 dB" in comparison(4.5, 6.0, "dB")
+    assert comparison(8, 1.0, "times").endswith("Your guess, 8.0 times, is too high by 7.0.")
 
 
 def test_a_guess_that_rounds_to_the_answer_is_right():
@@ -45,11 +46,11 @@ def test_a_guess_that_rounds_to_the_answer_is_right():
 
 
 def test_a_guess_just_beside_the_printed_digits_is_not_right():
-    assert "0.01 dB too high" in comparison(6.0306, 6.0206, "dB", 2)
+    assert "too high by 0.01 dB" in comparison(6.0306, 6.0206, "dB", 2)
 
 
 def test_a_guess_is_repeated_as_it_was_given():
-    assert "Your guess, 0.5 %, is 49 percentage points too low" in comparison(0.5, 49.6, "%", 0)
+    assert "Your guess, 0.5 %, is too low by 49 percentage points" in comparison(0.5, 49.6, "%", 0)
     assert "Your guess, 1,234.56 bytes," in comparison(1234.56, 7, "bytes", 0)
     assert "Your guess, 50 %," in comparison(50, 49.6, "%", 0)
 

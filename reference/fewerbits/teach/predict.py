@@ -39,9 +39,9 @@ def comparison(guess: Any, answer: float | str | bool, unit: str = "", digits: i
     if round(difference, digits) == 0:
         verdict = "right"
     else:
-        # The difference of two percentages is no percentage of either.
-        unit_of_difference = "percentage points" if unit == "%" else unit
-        verdict = f"{_text(abs(difference), unit_of_difference, digits)} too {'high' if difference > 0 else 'low'}"
+        # The difference of two percentages is no percentage of either, nor that of two ratios a ratio.
+        unit_of_difference = {"%": "percentage points", "times": ""}.get(unit, unit)
+        verdict = f"too {'high' if difference > 0 else 'low'} by {_text(abs(difference), unit_of_difference, digits)}"
     if unit == "%" and 0 < abs(number) < 1 <= abs(float(answer)):
         verdict += ". (Percent are asked: a half is 50.)"
     else:
