@@ -133,6 +133,14 @@ def _in_other_forms(kind: str, x: Array, rng: np.random.Generator) -> Iterator[C
     if in_half > 1e-3:
         codes = np.clip(np.rint(x / in_half.astype(np.float32)), -128, 127).astype(np.int64)
         yield _case("float16 scale", kind, x, codes, in_half, 0, 8, signed=True)
+    if x.any():
+        peak = float(np.abs(x).max())
+        shift = 2.0 ** np.ceil(np.log2(peak / 127))
+        if np.log2(peak) % 1:  # else the range is twice too wide, and that is said
+            codes = np.rint(x / np.float32(shift)).astype(np.int8)
+            yield _case("power of two scale", kind, x, codes, shift, 0, 8)
+        seven = Uniform.fit(x, 7)
+        yield _case("7 bits, declared", kind, x, seven.quantize(x), seven.scale, 0, 7)
     if x.ndim > 1 and x.shape[-1] % 4 == 0:
         groups = Uniform.fit(x, 4, axis=x.ndim - 1, group_size=4)
         shape = (*x.shape[:-1], x.shape[-1] // 4, 4)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+import ml_dtypes
 import numpy as np
 from fewerbits import diagnose as diagnosis
 from fewerbits.network.saturating import saturating_matmul
@@ -110,6 +112,8 @@ def _affine_parameters(record: Mistake, rng: np.random.Generator) -> Iterator[Pl
     if np.isclose(scale, right_scale, rtol=1e-6) and zero_point == right_zero_point:
         return  # rounding this zero point down is rounding it to the nearest
     accepted: tuple[str, ...] = (record.name,)
+    if record.name == "zero_point_minus_one" and zero_point > right_zero_point:
+        accepted = ("zero_point_one_too_high",)
     if record.name == "zero_point_minus_one" and zero_point == int(-x.min().astype(np.float64) / right_scale):
         accepted = ("truncated_zero_point",)  # then z − 1 is what dropping the fraction gives
     codes = codes_of(x, scale, zero_point, 0, 2**bits - 1)
@@ -128,9 +132,8 @@ def _quantize(record: Mistake, rng: np.random.Generator) -> Iterator[Planted]:
     if np.array_equal(codes, codes_of(x, scale, zero_point, qmin, qmax)):
         return
     accepted: tuple[str, ...] = (record.name,)
-    if np.unique(codes).size == 1 and record.name in ("scale_the_wrong_way", "zero_point_in_the_unit_of_x"):
-        # One code for all values: others give that too.
-        accepted = (record.name, "scale_forgotten", "zero_point_of_wrong_sign")
+    if np.unique(codes).size == 1:
+        accepted = ("one_code_for_all_values",)  # many mistakes give that
     yield _tensor(record.name, x, codes, scale, zero_point, 8, signed=signed, accepted=accepted)
 
 
@@ -305,16 +308,163 @@ def stored_zero_minus_one(rng: np.random.Generator) -> Iterator[Planted]:
     x = values(rng)
     scale, zero_point = affine(x)
     codes = codes_of(x, scale, zero_point, 0, 255).astype(np.uint8)
-    off = int(rng.choice([-1, 1]))
-    yield _tensor("zero_point_minus_one", x, codes, scale, zero_point + off)
+    yield _tensor("zero_point_minus_one", x, codes, scale, zero_point - 1)
+    yield _tensor("zero_point_one_too_high", x, codes, scale, zero_point + 1)
 
 
-def scale_of_another_distribution(rng: np.random.Generator) -> Iterator[Planted]:
-    """Calibrated on pixels of 0 to 255 and used on 0 to 1, or the other way round; or any factor of 6 to 300."""
+def range_of_another_distribution(rng: np.random.Generator) -> Iterator[Planted]:
+    """Calibrated on pixels of 0 to 255 and used on 0 to 1, or the other way round; any factor of 6 to 300."""
     x = values(rng)
-    factor = float(10 ** rng.uniform(0.8, 2.5))
-    scheme = Uniform.fit(x * np.float32(factor if rng.random() < 0.5 else 1 / factor))
-    yield _tensor("scale_of_another_distribution", x, scheme.quantize(x), scheme.scale)
+    factor = np.float32(10 ** rng.uniform(0.8, 2.5))
+    for name, scheme in (("range_too_wide", Uniform.fit(x * factor)), ("range_too_narrow", Uniform.fit(x / factor))):
+        codes = scheme.quantize(x)
+        alike = np.unique(codes).size == 1
+        yield _tensor(name, x, codes, scheme.scale, accepted=(name, "channel_quantized_to_zero") if alike else ())
+
+
+def twice_the_range(rng: np.random.Generator) -> Iterator[Planted]:
+    """A bit wasted: half of the codes, symmetric per tensor and per channel, and affine."""
+    x = values(rng)
+    scale = 2 * np.abs(x).max() / np.float32(rng.choice([126, 127, 127.5, 128]))
+    yield _tensor("one_bit_lost", x, np.rint(x / scale).astype(np.int8), scale)
+    weights = rng.standard_normal((6, 40)).astype(np.float32)
+    scales = np.abs(weights).max(1) / np.float32(63.5)
+    yield _tensor("one_bit_lost", weights, np.rint(weights / scales[:, None]).astype(np.int8), scales, axis=0)
+    scale, zero_point = affine(x, 7)
+    wide = scale * 127 / 127.5
+    codes = codes_of(x, wide, zero_point, 0, 255)
+    yield _tensor("one_bit_lost", x, codes, wide, zero_point, signed=False)
+
+
+def coarse_arithmetic(rng: np.random.Generator) -> Iterator[Planted]:
+    """Codes by float16 and bfloat16 of other packages, in the ways of NumPy and torch."""
+    x = values(rng, 2000)
+    scale = np.float32(np.abs(x).max() / 127)
+    for kind in (np.float16, ml_dtypes.bfloat16):
+        low, low_scale = x.astype(kind), kind(scale)
+        ways = (
+            low / low_scale,
+            low * (kind(1) / low_scale),
+            (low.astype(np.float32) / scale).astype(kind),
+            low.astype(np.float32) / scale,
+            (x / scale).astype(kind),
+        )
+        for steps in ways:
+            codes = np.clip(np.rint(steps.astype(np.float32)), -128, 127).astype(np.int8)
+            if (codes != np.rint(x / scale)).any() and np.unique(codes).size > 1 and scale > 2**-14:
+                yield _tensor("computed_in_a_coarse_float_type", x, codes, scale)
+
+
+def rounded_at_random(rng: np.random.Generator) -> Iterator[Planted]:
+    x = values(rng, 1000)
+    scheme = Uniform.fit(x, rounding="stochastic", seed=int(rng.integers(1 << 30)))
+    yield _tensor("rounded_at_random", x, scheme.quantize(x), scheme.scale)
+
+
+def codes_negated(rng: np.random.Generator) -> Iterator[Planted]:
+    x = values(rng)
+    scheme = Uniform.fit(x)
+    yield _tensor("codes_negated", x, -scheme.quantize(x), scheme.scale)
+
+
+def negative_scale(rng: np.random.Generator) -> Iterator[Planted]:
+    x = values(rng)
+    x *= np.sign(x[np.argmax(np.abs(x))])
+    scheme = Uniform.fit(x)
+    # As the largest value is also the largest magnitude, its formula gives no negative scale.
+    yield _tensor("scale_not_positive", x, -scheme.quantize(x), -scheme.scale)
+    weights = rng.standard_normal((10, 40)).astype(np.float32)
+    scales = np.abs(weights).max(1) / np.float32(127)
+    codes = np.rint(weights / scales[:, None]).astype(np.int8)
+    scales[3] *= -1
+    yield _tensor("scale_not_positive", weights, codes, scales, axis=0)
+
+
+def sign_lost(rng: np.random.Generator) -> Iterator[Planted]:
+    x = values(rng)
+    scheme = Uniform.fit(x)
+    yield _tensor("sign_lost", x, np.abs(scheme.quantize(x)), scheme.scale)
+
+
+def clamped_to_a_narrower_range(rng: np.random.Generator) -> Iterator[Planted]:
+    """Clamped to about five bits, with the scale of eight."""
+    x = values(rng)
+    scheme = Uniform.fit(x)
+    codes = np.clip(scheme.quantize(x), -40, 39)
+    yield _tensor("clamped_to_a_narrower_range", x, codes, scheme.scale)
+
+
+def one_code_for_all_values(rng: np.random.Generator) -> Iterator[Planted]:
+    x = values(rng)
+    scale = Uniform.fit(x).scale
+    for code in (0, 17):
+        yield _tensor("one_code_for_all_values", x, np.full(x.shape, code, np.int8), scale)
+
+
+def uint8_codes_in_int8(rng: np.random.Generator) -> Iterator[Planted]:
+    """As one hands them over, without saying signed=False."""
+    x = values(rng)
+    scale, zero_point = affine(x)
+    codes = codes_of(x, scale, zero_point, 0, 255).astype(np.uint8).view(np.int8)
+    yield _tensor("clamped_codes_in_the_wrong_type", x, codes, scale, zero_point)
+
+
+def wrong_in_one_channel(rng: np.random.Generator) -> Iterator[Planted]:
+    """One channel of ten has the mistake; a name and its place are expected."""
+    weights = (rng.standard_normal((10, 40)) * 2.0 ** rng.uniform(-2, 2, (10, 1))).astype(np.float32)
+    scheme = Uniform.fit(weights, axis=0)
+    right, scales, channel = scheme.quantize(weights), scheme.scale, int(rng.integers(10))
+    doubled = scales.copy()
+    doubled[channel] *= 2
+    yield _in_place("codes_of_another_scale", channel, weights, right, doubled)
+    cut = right.copy()
+    cut[channel] = np.trunc(weights[channel] / scales[channel])
+    yield _in_place("truncation_for_rounding", channel, weights, cut, scales)
+    mixed = right.copy()
+    mixed[channel] = mixed[channel][::-1]
+    yield _in_place("codes_unexplained", channel, weights, mixed, scales)
+    negated = right.copy()
+    negated[channel] *= -1
+    yield _in_place("codes_negated", channel, weights, negated, scales)
+
+
+def _in_place(name: str, channel: int, weights: Array, codes: Array, scales: Array) -> Planted:
+    def look(*arguments: Any, **options: Any) -> list[diagnosis.Finding]:
+        found = diagnosis.diagnose(*arguments, **options)
+        placed = [finding for finding in found if f"all at index {channel} of axis 0" in finding.evidence]
+        return placed if len(placed) == len(found) else [*found, replace(found[0], name="without its place")]
+
+    return Planted(name, look, (weights, codes, scales), {"axis": 0}, (name,))
+
+
+def scales_of_other_channels(rng: np.random.Generator) -> Iterator[Planted]:
+    weights = (rng.standard_normal((12, 50)) * rng.uniform(0.5, 2, (12, 1))).astype(np.float32)
+    scheme = Uniform.fit(weights, axis=0)
+    for order in (np.roll(np.arange(12), 1), np.arange(12)[::-1], np.r_[1, 0, 2:12]):
+        yield _tensor("scales_of_other_channels", weights, scheme.quantize(weights), scheme.scale[order], axis=0)
+
+
+def codes_of_another_scale_per_channel(rng: np.random.Generator) -> Iterator[Planted]:
+    weights = rng.standard_normal((12, 50)).astype(np.float32)
+    scheme = Uniform.fit(weights, axis=0)
+    other = scheme.scale * rng.uniform(1.2, 3, 12).astype(np.float32)
+    yield _tensor("codes_of_another_scale", weights, scheme.quantize(weights), other, axis=0)
+
+
+def a_few_codes_off(rng: np.random.Generator) -> Iterator[Planted]:
+    """Damage, whose line of best fit is all but the right one: no scale explains it."""
+    x = values(rng, 1000)
+    scheme = Uniform.fit(x)
+    for count, far in ((1, 60), (1, 1), (3, 1), (10, 1), (50, 1)):
+        codes = scheme.quantize(x).astype(np.int32)
+        places = rng.choice(np.flatnonzero(np.abs(codes) < 60), count, replace=False)
+        codes[places] += far * np.where(rng.random(count) < 0.5, -1, 1)
+        yield _tensor("codes_unexplained", x, codes, scheme.scale, signed=True)
+
+
+def bias_of_zeros(rng: np.random.Generator) -> Iterator[Planted]:
+    arguments = (rng.standard_normal(8), np.zeros(8, np.int32), 0.01, rng.uniform(0.001, 0.01, 8))
+    yield Planted("bias_forgotten", diagnosis.diagnose_bias, arguments, {}, ("bias_forgotten",))
 
 
 def codes_of_another_scale(rng: np.random.Generator) -> Iterator[Planted]:
@@ -337,7 +487,7 @@ def one_code_changed(rng: np.random.Generator) -> Iterator[Planted]:
     codes = scheme.quantize(x).copy()
     place = int(np.argmin(np.abs(codes)))
     codes[place] += 40
-    yield _tensor("codes_unexplained", x, codes, scheme.scale, accepted=("codes_unexplained", "codes_of_another_scale"))
+    yield _tensor("codes_unexplained", x, codes, scheme.scale)
 
 
 def channel_quantized_to_zero(rng: np.random.Generator) -> Iterator[Planted]:
@@ -419,7 +569,10 @@ def sums_of_products(rng: np.random.Generator) -> Iterator[Planted]:
 
 MADE_HERE: tuple[Callable[[np.random.Generator], Iterator[Planted]], ...] = (
     fake_quantized_floats, codes_in_a_float_type, scale_applied_twice, scale_not_applied, symmetric_with_a_zero_point,
-    codes_of_the_other_signedness, stored_zero_minus_one, scale_of_another_distribution, codes_of_another_scale,
+    codes_of_the_other_signedness, stored_zero_minus_one, range_of_another_distribution, codes_of_another_scale,
     another_tensor, one_code_changed, channel_quantized_to_zero, scales_of_the_other_axis, ties_by_another_rule,
     zero_point_out_of_range, dequantized_of_another_tensor, bias_beyond_int32, shuffled_bias, sums_of_products,
+    twice_the_range, coarse_arithmetic, rounded_at_random, codes_negated, negative_scale, sign_lost,
+    clamped_to_a_narrower_range, one_code_for_all_values, uint8_codes_in_int8, wrong_in_one_channel,
+    scales_of_other_channels, codes_of_another_scale_per_channel, a_few_codes_off, bias_of_zeros,
 )  # fmt: skip

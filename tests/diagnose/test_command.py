@@ -41,6 +41,18 @@ def test_seven_bit_weights_need_no_note(tmp_path, capsys) -> None:
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
+def test_notes_are_said_and_do_not_count(tmp_path, capsys) -> None:
+    few = model_faults.correct("tiny", "QDQ", weight_bits=2)
+    path = saved(few, tmp_path)
+    assert main([path]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"{path}: nothing found\nnote: conv1_sum_Conv: all its codes fit in 2 of 8 bits.")
+    assert main([path, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["findings"] == []
+    assert {note["name"] for note in report["notes"]} == {"codes_of_fewer_bits"}
+
+
 def test_a_broken_model_gives_1_with_node_evidence_and_repair(tmp_path, capsys) -> None:
     assert main([saved(broken(), tmp_path)]) == 1
     text = capsys.readouterr().out

@@ -393,3 +393,62 @@ def test_a_finding_is_a_record() -> None:
     (finding,) = diagnose_model(model_faults.Fault("", "", "", tiny, model_faults.axis_one).model())
     assert isinstance(finding, Finding)
     assert set(finding.as_dict()) == {"name", "where", "evidence", "repair", "level"}
+
+
+def by_steps(factor: float, only: slice = slice(None), keep: int = -1):
+    """Weights of conv2 with codes `factor` times smaller; one of them kept far out."""
+
+    def plant(model) -> None:
+        codes = get(model, "conv2_weight_codes").astype(float)
+        codes[only] = np.rint(codes[only] / factor)
+        if keep >= 0:
+            codes[keep].flat[0] = 127
+        model_faults.put(model, "conv2_weight_codes", codes.astype(np.int8))
+
+    return plant
+
+
+NOTES = {
+    "codes of 4 bits in int8": (tiny, by_steps(18), {"codes_of_fewer_bits"}),
+    "codes of −4 to 4": (tiny, by_steps(32), {"codes_of_fewer_bits"}),
+    "codes of −1, 0, 1": (tiny, by_steps(100), {"codes_of_fewer_bits"}),
+    "a quarter of the codes": (model_faults.tiny_per_tensor, by_steps(4), {"codes_of_fewer_bits"}),
+    "8 channels of 32 with few codes": (
+        model_faults.tiny_per_tensor, by_steps(30, slice(8)), {"one_scale_for_all_channels"}
+    ),
+    "one code far from the rest": (
+        model_faults.tiny_per_tensor,
+        by_steps(30, keep=3),
+        {"one_outlier_takes_the_range", "one_scale_for_all_channels"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", NOTES)
+def test_what_may_be_meant_so_is_a_note_and_no_finding(what: str) -> None:
+    build, plant, expected = NOTES[what]
+    model = Fault(what, "", "", build, plant).model()
+    assert diagnose_model(model) == []
+    noted = diagnose_model(model, notes=True)
+    assert {finding.name for finding in noted} == expected
+    assert {finding.level for finding in noted} == {"note"}
+    assert all("conv2" in finding.where for finding in noted)
+
+
+def test_models_of_8_and_7_bits_have_no_notes() -> None:
+    for build in (tiny, model_faults.tiny_per_tensor, model_faults.tiny_7_bits, model_faults.tiny_qoperator,
+                  model_faults.vgg32, model_faults.transposed_convolution):  # fmt: skip
+        assert diagnose_model(build(), notes=True) == []
+
+
+def test_a_bias_that_is_off_alike_everywhere_says_so() -> None:
+    """Which of the scales is the wrong one a file cannot tell, and the repair names both."""
+    plants = {
+        "and the same in all": lambda m: model_faults.scale_of(m, "conv2_weight_scale", by=3.0),
+        "32 of 32 differ": lambda m: model_faults.change(m, "conv2_bias_scale", lambda scale: np.roll(scale, 1)),
+    }
+    for said, plant in plants.items():
+        (found,) = diagnose_model(Fault("", "", "", tiny, plant).model())
+        assert found.name == "bias_with_its_own_scale"
+        assert said in found.evidence
+        assert "restore that one" in found.repair

@@ -22,9 +22,14 @@ FOUND = """\
 what it looks for:
   scales that are zero, negative, NaN or denormal; zero points of another type than the codes, or that are no code at
   all; codes read with another scale than they were written with; codes of different scales added or concatenated;
-  values quantized twice in a row; weight scales on the wrong axis; weights that use few of their codes; dead output
-  channels; signed weights with a zero point; weights left in float; a bias whose scale is not s_x·s_w, or that does
-  not fit in int32; half the codes unused for data that is never negative; float operators between quantized ones.
+  values quantized twice in a row; weight scales on the wrong axis; weights that use few of their codes (a channel
+  less than half of those of the largest, a layer no whole number of bits); dead output channels; signed weights with a
+  zero point; weights left in float; a bias whose scale is not s_x·s_w, or that does not fit in int32; half the codes
+  unused for data that is never negative; float operators between quantized ones.
+
+  Notes, which do not count as findings, because a file cannot say whether it is meant so: weights that all fit in two
+  bits less than their type has, or fewer (4-bit weights in int8, or a scale 16 times too large),
+  channels with few codes under the scale of a whole tensor, one code far from all others.
 
   With --cpu no-vnni also: products of uint8 and int8 that may saturate at 16 bits on x86 CPUs without the VNNI
   instructions. Correct models with 8-bit weights have these, and on other CPUs they do no harm.
@@ -35,6 +40,7 @@ example:
   python -m fewerbits.diagnose resnet_int8.onnx
   python -m fewerbits.diagnose --json --cpu no-vnni resnet_int8.onnx
 """
+NOTES = 5  # printed; a network of 4 bits has one for each layer
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cpu", choices=CPUS, default="any", help="the CPU to run on, for its risks (default: any)")
     options = parser.parse_args(arguments)
     try:
-        findings = diagnose_model(options.model, cpu="no-vnni")
+        findings = diagnose_model(options.model, cpu="no-vnni", notes=True)
     except UnreadableModelError as error:
         if options.json:
             _say(json.dumps({"model": options.model, "error": str(error)}, ensure_ascii=False, indent=2))
@@ -57,21 +63,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _say(f"error: {error}", sys.stderr)
         return 2
     risks = [finding for finding in findings if finding.level == "risk"]
+    notes = [finding for finding in findings if finding.level == "note"]
+    findings = [finding for finding in findings if finding.level != "note"]
     if options.cpu == "any":
         findings = [finding for finding in findings if finding.level != "risk"]
     if options.json:
         found = [finding.as_dict() for finding in findings]
-        _say(json.dumps({"model": options.model, "findings": found}, ensure_ascii=False, indent=2))
+        noted = [finding.as_dict() for finding in notes]
+        _say(json.dumps({"model": options.model, "findings": found, "notes": noted}, ensure_ascii=False, indent=2))
     else:
-        _print(options.model, findings, len(risks) if options.cpu == "any" else 0)
+        _print(options.model, findings, len(risks) if options.cpu == "any" else 0, notes)
     return 1 if findings else 0
 
 
-def _print(model: str, findings: Sequence[Finding], risks: int) -> None:
+def _print(model: str, findings: Sequence[Finding], risks: int, notes: Sequence[Finding]) -> None:
     for finding in findings:
         _say(f"{finding}\n")
     count = "nothing found" if not findings else f"{len(findings)} finding{'s' if len(findings) > 1 else ''}"
     _say(f"{model}: {count}")
+    for finding in notes[:NOTES]:
+        _say(f"note: {finding.where}: {finding.evidence}. {finding.repair}")
+    if len(notes) > NOTES:
+        _say(f"note: {len(notes) - NOTES} more notes; --json has all")
     if risks:
         layers = "1 layer" if risks == 1 else f"{risks} layers"
         _say(f"note: {layers} can saturate on x86 CPUs without VNNI; --cpu no-vnni shows them")

@@ -12,7 +12,7 @@ class Finding:
 
     `name` is the mistake's name in the catalogue where the catalogue has it, `where` what it was found in (an
     argument of `diagnose`, a node's name), `evidence` the numbers that show it, `repair` what to do. `level` is
-    "mistake", or "risk" for what goes wrong on some CPUs only.
+    "mistake", "risk" for what goes wrong on some CPUs only, or "note" for what may be meant so.
     """
 
     name: str

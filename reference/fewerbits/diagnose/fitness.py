@@ -34,9 +34,16 @@ def unusable_numbers(case: Case) -> list[Finding]:
     if (case.scale == 0).any():
         zeros = int((case.scale == 0).sum())
         return [finding("zero_scale", "scale", f"{zeros} of {case.scale.size} scales are 0, which divide 0/0")]
-    if (case.scale < 0).any():
-        text = f"the scale is {case.scale.min():.4g}, and the largest value {case.x.max():.4g}"
-        return [finding("largest_value_for_largest_magnitude", "scale", text)]
+    if (negative := case.scale < 0).any():
+        of_largest = np.abs(case.scale - case.high / max(2 ** (case.bits - 1) - 1, 1)) <= case.precision * np.abs(
+            case.scale
+        )
+        if of_largest[negative].all():
+            text = f"the scale is {case.scale.min():.4g}, and the largest value {case.x.max():.4g}"
+            return [finding("largest_value_for_largest_magnitude", "scale", text)]
+        at = f", the first at index {np.flatnonzero(negative)[0]}" if negative.size > 1 else ""
+        text = f"{int(negative.sum())} of {negative.size} scales are negative{at}: {case.scale[negative][0]:.4g}"
+        return [finding("scale_not_positive", "scale", text)]
     fraction = case.zero_point != np.rint(case.zero_point)
     if fraction.any():
         span = _widened(case)[2] / (2**case.bits - 1)
@@ -105,10 +112,14 @@ def wrong_formula(case: Case) -> list[Finding]:
         )
         return [finding("range_without_zero", "scale", f"{text}; {_distinct(case)}")]
     if case.is_symmetric and case.signed:
+        for steps in sorted({half / 2 - 1, (half - 1) / 2, whole / 4, half / 2}) if bits > 2 else ():
+            if case.same(peak / steps):
+                text = f"the scale is max|x|/{steps:g}, that of {bits - 1} bits; {_distinct(case)} of {2**bits}"
+                return [finding("one_bit_lost", "scale", f"{text} (where fewer bits are meant, say so in bits)")]
         return []
-    for steps in sorted({half - 1, half} - {0, whole, whole - 1}):
+    for steps in sorted({half - 1, whole / 2, half} - {0, whole, whole - 1} if bits > 1 else ()):
         if case.same(span / steps):
-            text = f"the scale is (max − min)/{steps}, that of {bits - 1} bits; {_distinct(case)} of {2**bits}"
+            text = f"the scale is (max − min)/{steps:g}, that of {bits - 1} bits; {_distinct(case)} of {2**bits}"
             return [finding("one_bit_lost", "scale", text)]
     if case.same(span / (whole + 1)):
         text = f"the scale is (max − min)/{whole + 1}: the range {low.min():.4g} to {top.max():.4g} needs one code more"
@@ -130,7 +141,7 @@ def wrong_zero_point(case: Case) -> list[Finding]:
         candidates = (
             ("truncated_zero_point", np.trunc(exact)),
             ("zero_point_minus_one", wanted - 1),
-            ("zero_point_minus_one", wanted + 1),
+            ("zero_point_one_too_high", wanted + 1),
             ("zero_point_of_wrong_sign", -np.rint(exact)),
             ("zero_point_always_zero", np.zeros_like(exact)),
             ("zero_point_of_another_range", case.zero_point),
@@ -145,7 +156,10 @@ def wrong_zero_point(case: Case) -> list[Finding]:
 
 
 def foreign_scale(case: Case) -> list[Finding]:
-    """Squared error of FOREIGN times what min-max of these values would have: the scale belongs to others."""
+    """Squared error of FOREIGN times what min-max of these values would have: the scale belongs to others.
+
+    That is four times the range that the values need (two wasted bits), or clipping that costs as much.
+    """
     if case.scale.max() <= SMALLEST_SCALE or not case.live.any():
         return []
     expected = np.broadcast_to(_min_max_step(case) ** 2 / 12, case.x.shape).mean()
@@ -156,9 +170,13 @@ def foreign_scale(case: Case) -> list[Finding]:
     if not (np.isfinite(ratio) and ratio > FOREIGN):
         return []
     half_a_step = case.scale / 2
-    clipped = 100 * np.mean((case.x > high + half_a_step) | (case.x < low - half_a_step))
-    text = f"squared error {ratio:.3g} times that of min-max on these values; {clipped:.3g} % are clipped"
-    return [finding("scale_of_another_distribution", "scale", f"{text}; {_distinct(case)} of {2**case.bits}")]
+    clipped = (case.x > high + half_a_step) | (case.x < low - half_a_step)
+    # Too narrow where clipped values make most of the error, too wide where steps do.
+    beyond = np.maximum(case.x - high, low - case.x)
+    narrow = np.sum(np.where(clipped, beyond, 0.0) ** 2) > 0.5 * error * case.x.size
+    text = f"squared error {ratio:.3g} times that of min-max on these values; {100 * clipped.mean():.3g} % are clipped"
+    name = "range_too_narrow" if narrow else "range_too_wide"
+    return [finding(name, "scale", f"{text}; {_distinct(case)} of {2**case.bits}")]
 
 
 def dead_channels(case: Case) -> list[Finding]:

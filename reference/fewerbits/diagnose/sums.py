@@ -43,8 +43,11 @@ def diagnose_bias(bias: ArrayLike, codes: ArrayLike, s_x: ArrayLike, s_w: ArrayL
     if not wrong.any():
         return []
     first = int(np.flatnonzero(wrong)[0])
-    text = f"{int(wrong.sum())} of {wrong.size} codes; bias {real.flat[first]:.6g} has code {integers.flat[first]:.0f}"
+    text = f"{int(wrong.sum())} of {wrong.size} codes, the first in channel {first}"
+    text = f"{text}; bias {real.flat[first]:.6g} has code {integers.flat[first]:.0f}"
     text = f"{text}, and at s_x·s_w it is {exact.flat[first]:.6g}"
+    if not integers.any():
+        return [finding("bias_forgotten", "bias", f"{text}: all {integers.size} codes are 0")]
     too_large = np.abs(exact) > INT32.max
     wrapped = (np.rint(exact) + 2.0**31) % 2.0**32 - 2.0**31
     clipped = np.clip(np.rint(exact), INT32.min, INT32.max)

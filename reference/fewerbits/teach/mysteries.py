@@ -33,7 +33,7 @@ CANDIDATES: dict[int, tuple[str, str]] = {
     4: ("truncation for rounding", "no restored weight of a layer would be farther from zero than the float weight"),
     5: ("one scale for all channels", "the scheme of a layer's weights would have one scale and no axis"),
     6: ("scales of other channels", "the restored weights of each output channel would be off by another factor"),
-    7: ("one outlier takes the range", "s·255 of an activation would be far above all values of the float network"),
+    7: ("range too wide", "s·255 of an activation would be far above all values of the float network"),
     8: ("range too narrow", "s·255 of an activation would be far below the largest values of the float network"),
     9: ("symmetric range for one-sided data", "the zero point of an activation after a ReLU would be 128"),
     10: ("sign lost", "no weight code of a layer would be negative"),

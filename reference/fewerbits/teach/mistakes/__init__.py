@@ -16,6 +16,7 @@ from fewerbits.teach.mistakes.capstone import networks as capstone_networks
 from fewerbits.teach.mistakes.codebooks import blocks, formats, levels
 from fewerbits.teach.mistakes.codebooks import storage as codebook_storage
 from fewerbits.teach.mistakes.diagnosis import networks, rules
+from fewerbits.teach.mistakes.faults import FAULTS
 from fewerbits.teach.mistakes.integers import pairs, requantizing, sums
 from fewerbits.teach.mistakes.logarithmic import curves, logarithms, powers, shifts
 from fewerbits.teach.mistakes.mixed import allocating, layers
@@ -63,14 +64,16 @@ def in_task(task: str) -> tuple[Mistake, ...]:
 
 
 def find(name: str, task: str | None = None) -> Mistake:
-    """The mistake called `name` (spaces or underscores), as it is made in `task` when that is given.
+    """The mistake called `name` (spaces, hyphens or underscores), as it is made in `task` when that is given.
 
-    Raises ValueError naming similar mistakes when there is none.
+    Also what only a diagnosis names, which no exercise has. Raises ValueError naming similar ones when there is none.
     """
-    wanted = str(name).strip().replace(" ", "_")
+    wanted = str(name).strip().replace(" ", "_").replace("-", "_")
     named = [record for record in records() if record.name == wanted]
+    if not named and task is None and wanted in FAULTS:
+        return FAULTS[wanted]
     if not named:
-        names = [record.name for record in catalogue()]
+        names = [*(record.name for record in catalogue()), *FAULTS]
         similar = difflib.get_close_matches(wanted, names, cutoff=0.4) or names
         raise ValueError(f"name={name!r} is not in the catalogue: similar are {', '.join(similar)}")
     found = [record for record in named if task in (None, record.task)]
