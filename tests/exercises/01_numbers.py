@@ -14,9 +14,9 @@ from fewerbits.tensor import minifloat, packing
 from fewerbits.tensor.float_formats import BFLOAT16, FloatFormat
 
 
-def gib_in_whole_bytes(parameters, bits, group_size, scale_bytes):
-    code_bytes = (parameters * bits + 7) // 8
-    return (code_bytes + (parameters + group_size - 1) // group_size * scale_bytes) / 1024**3
+def gib_of_each_part(parameters, bits, group_size, scale_bytes):
+    scales = (parameters + group_size - 1) // group_size
+    return parameters * bits / 1024**3 / 8 + scale_bytes * scales / 1024**3
 
 
 def gib_by_ceil(parameters, bits, group_size, scale_bytes):
@@ -61,6 +61,38 @@ def value_by_torch(patterns, exponent_bits, fraction_bits):
     fraction = (wide % 2**fraction_bits).double() / 2**fraction_bits
     power = torch.ldexp(torch.ones(()).double(), field.clamp_min(1) - 2 ** (exponent_bits - 1) + 1)
     return (1 - 2 * (wide >> exponent_bits + fraction_bits)) * (fraction + (field > 0)) * power
+
+
+def value_one_by_one(patterns, exponent_bits, fraction_bits):
+    """A plain loop over what it is given, with NumPy's own numbers."""
+    values = []
+    for pattern in patterns:
+        bits = bin(int(pattern))[2:].zfill(1 + exponent_bits + fraction_bits)
+        field, fraction = int(bits[1 : 1 + exponent_bits], 2), int("0" + bits[1 + exponent_bits :], 2)
+        if field == 0:
+            value = fraction / 2**fraction_bits * 2.0 ** (2 - 2 ** (exponent_bits - 1))
+        else:
+            value = (1 + fraction / 2**fraction_bits) * 2.0 ** (field + 1 - 2 ** (exponent_bits - 1))
+        values.append(-value if bits[0] == "1" else value)
+    return values
+
+
+def spacing_one_by_one(x, fraction_bits, lowest_exponent):
+    results = []
+    for value in x:
+        magnitude = max(abs(value), 2**lowest_exponent)
+        results.append(2 ** (math.floor(math.log2(magnitude)) - fraction_bits))
+    return results
+
+
+def bfloat16_one_by_one(patterns):
+    rounded = []
+    for pattern in patterns:
+        kept, rest = pattern >> 16, pattern & 0xFFFF
+        if rest > 0x8000 or (rest == 0x8000 and kept % 2 == 1):
+            kept += 1
+        rounded.append(kept)
+    return np.array(rounded)
 
 
 def spacing_by_loop(x, fraction_bits, lowest_exponent):
@@ -168,12 +200,19 @@ def gain_by_rates(macs, activations, weights, batch, bandwidth, float32_peak, in
 
 
 ALTERNATIVES = {
-    "model_gib": [gib_in_whole_bytes, gib_by_ceil, gib_in_decimals],
-    "float_value": [value_by_loop, value_of_the_package, value_through_float32_bits, value_by_torch],
-    "spacing": [spacing_by_loop, spacing_by_frexp, spacing_by_values],
+    "model_gib": [gib_of_each_part, gib_by_ceil, gib_in_decimals],
+    "float_value": [
+        value_by_loop,
+        value_one_by_one,
+        value_of_the_package,
+        value_through_float32_bits,
+        value_by_torch,
+    ],
+    "spacing": [spacing_by_loop, spacing_one_by_one, spacing_by_frexp, spacing_by_values],
     "to_bfloat16": [
         bfloat16_by_the_trick,
         bfloat16_by_loop,
+        bfloat16_one_by_one,
         bfloat16_of_torch,
         bfloat16_of_the_package,
         bfloat16_in_floats,
@@ -232,6 +271,46 @@ def spacing_by_round(x, fraction_bits, lowest_exponent):
     return 2.0 ** (np.round(np.log2(np.maximum(abs(x), 2.0**lowest_exponent))) - fraction_bits)
 
 
+def value_with_two_biases(patterns, exponent_bits, fraction_bits):
+    wide = patterns.astype(int)
+    field, fraction = wide >> fraction_bits & 2**exponent_bits - 1, (wide & 2**fraction_bits - 1) / 2**fraction_bits
+    power = 2.0 ** (np.where(field, field, 1) - (127 if exponent_bits == 8 else 15))
+    return np.where(wide >> exponent_bits + fraction_bits, -1, 1) * (fraction + (field > 0)) * power
+
+
+def value_with_zero_repaired(patterns, exponent_bits, fraction_bits):
+    zero = patterns % 2 ** (exponent_bits + fraction_bits) == 0
+    return np.where(zero, 0, value_with()(patterns, exponent_bits, fraction_bits))
+
+
+def value_by_the_lessons_function(patterns, exponent_bits, fraction_bits):
+    sign = patterns >> (exponent_bits + fraction_bits)
+    exponent = (patterns >> fraction_bits & (2**exponent_bits - 1)) - 127
+    fraction = (patterns & (2**fraction_bits - 1)) / 2**fraction_bits
+    return np.where(sign, -1, 1) * (1 + fraction) * 2.0**exponent
+
+
+def spacing_with_epsilon(x, fraction_bits, lowest_exponent):
+    octave = np.floor(np.log2(np.abs(x) + 1e-12))
+    return 2.0 ** (np.maximum(octave, lowest_exponent) - fraction_bits)
+
+
+def two_rows(codes):
+    return np.append(codes, np.zeros(len(codes) % 2, np.int8)).reshape(2, -1)
+
+
+def packed_with_sign_bits(codes):
+    return packed_by_loop([abs(int(code)) % 8 + 8 * (code < 0) for code in codes])
+
+
+def gain_by_plain_rates(macs, activations, weights, batch, bandwidth, float32_peak, int8_peak):
+    def seconds(size, peak):
+        moved = size * (activations + weights / batch)
+        return np.sum(macs / np.minimum(peak, macs / moved * bandwidth))
+
+    return seconds(4, float32_peak) / seconds(1, int8_peak)
+
+
 def packed_without_mask(codes):
     if len(codes) % 2:
         codes = np.append(codes, np.int8(0))
@@ -275,7 +354,11 @@ SLIPS = {
         ("bytes_for_gibibytes", lambda p, b, g, s: p * b / 8 + math.ceil(p / g) * s),
         ("metadata_not_counted", lambda p, b, *_: p * b / 2**33),
         ("bits_for_bytes", lambda p, b, g, s: (p * b + s * -(-p // g)) / 2**30),
-        ("last_group_not_counted", lambda p, b, g, s: (p * b // 8 + p // g * s) / 2**30),
+        ("last_group_not_counted", lambda p, b, g, s: (p * b / 8 + p // g * s) / 2**30),
+        ("group_of_nothing", lambda p, b, g, s: (p * b / 8 + (p // g + 1) * s) / 2**30),
+        ("rounded_to_whole_bytes", lambda p, b, g, s: (p * b // 8 + -(-p // g) * s) / 2**30),
+        ("scale_bytes_counted_as_bits", lambda p, b, g, s: (p * b + -(-p // g) * s) / 8 / 2**30),
+        ("last_group_not_counted", lambda p, b, g, s: (p * b / 8 + p / g * s) / 2**30),
         ("scale_for_every_value", lambda p, b, g, s: (p * b / 8 + p * s) / 2**30),
     ],
     "float_value": [
@@ -283,16 +366,23 @@ SLIPS = {
         ("implicit_one_forgotten", value_with(one=0)),
         ("subnormals_read_as_normal", value_with()),
         ("wrong_bias", value_with(bias=0)),
+        ("wrong_bias", value_with_two_biases),
+        ("subnormals_read_as_normal", value_with_zero_repaired),
+        ("exponent_in_an_unsigned_type", value_by_the_lessons_function),
         ("subnormals_read_as_zero", value_of_normals_only),
         ("sign_bit_unused", value_with(signed=False)),
         ("sign_left_in_the_exponent", value_with(mask=False)),
         ("minus_applied_after_the_power", lambda *arguments: -np.abs(value_with()(*arguments))),
     ],
     "spacing": [
-        ("epsilon_times_the_value", lambda x, m, low: abs(x) * 2.0**-m),
-        ("spacing_without_a_floor", spacing_from_the_logarithm),
-        ("spacing_without_a_floor", spacing_by_math),
-        ("octave_off_by_one", spacing_by_round),
+        ("distance_proportional_to_x", lambda x, m, low: abs(x) * 2.0**-m),
+        ("distance_proportional_to_x", lambda x, m, low: 2.0 ** (np.log2(np.maximum(abs(x), 2.0**low)) - m)),
+        ("no_lowest_octave", spacing_from_the_logarithm),
+        ("no_lowest_octave", spacing_by_math),
+        ("no_lowest_octave", lambda x, m, low: 2.0 ** (np.floor(np.log2(np.maximum(abs(x), 2.0 ** (low - m)))) - m)),
+        ("no_lowest_octave", lambda x, m, low: 2.0 ** (np.floor(np.log2(np.where(x, abs(x), 2.0**low))) - m)),
+        ("epsilon_in_the_logarithm", spacing_with_epsilon),
+        ("logarithm_rounded_to_nearest", spacing_by_round),
         ("logarithm_truncated", spacing_with_astype),
         ("octave_off_by_one", lambda x, m, low: spacing_by_loop(x, m, low) / 2),
         ("spacing_of_the_type_of_the_array", lambda x, m, low: abs(np.spacing(x))),
@@ -305,6 +395,10 @@ SLIPS = {
         ("bfloat16_ties_down", lambda patterns: (patterns >> 16) + (patterns % 65536 > 32768)),
         ("bfloat16_ties_to_odd", lambda patterns: (patterns + 0x8000 - (patterns >> 16) % 2) >> 16),
         ("lower_half_kept", lambda patterns: patterns % 65536),
+        ("still_a_float32", lambda patterns: patterns >> 16 << 16),
+        ("still_a_float32", lambda patterns: (bfloat16_by_the_trick(patterns) << 16).view(np.float32)),
+        ("bfloat16_saturated", lambda patterns: minifloat.encode(patterns.view(np.float32), BFLOAT16)),
+        ("patterns_with_a_sign", lambda patterns: bfloat16_of_torch(patterns).view(np.int16)),
         ("float16_for_bfloat16", lambda patterns: patterns.view(np.float32).astype(np.float16).view(np.uint16)),
     ],
     "pack_int4": [
@@ -313,6 +407,9 @@ SLIPS = {
         ("sign_bits_cover_the_neighbour", lambda codes: codes[::2] | codes[1::2] << 4),
         ("sign_bits_cover_the_neighbour", lambda codes: codes[::2].astype(int) + 16 * codes[1::2].astype(int)),
         ("bytes_with_a_sign", lambda codes: codes[::2] % 16 | codes[1::2] % 16 << 4),
+        ("bytes_with_a_sign", lambda codes: (codes[::2] & 15) + 16 * codes[1::2].astype(int)),
+        ("sign_and_magnitude", packed_with_sign_bits),
+        ("halves_for_pairs", lambda codes: packed_by_loop(np.ravel(two_rows(codes), order="F"))),
         ("first_code_in_the_upper_half", packed_the_other_way),
         ("last_code_lost", packed_pairs_only),
         ("offset_for_twos_complement", lambda codes: packed_by_loop(codes + 8)),
@@ -324,6 +421,10 @@ SLIPS = {
         ("mean_of_ratios", gain_with(total=np.mean)),
         ("values_for_bytes", gain_with(sizes=(1, 1))),
         ("weights_read_for_every_image", gain_with(shared=False)),
+        ("activations_shared_by_the_batch", lambda m, a, w, n, *rest: gain_by_loop(m * n, a, w, 1, *rest)),
+        ("one_image_against_a_batch", lambda m, a, w, n, *rest: gain_by_loop(m, a * n, w, 1, *rest)),
+        ("weights_not_read", lambda m, a, w, *rest: gain_by_loop(m, a, np.zeros(len(w)), *rest)),
+        ("rate_of_a_layer_without_macs", gain_by_plain_rates),
         ("network_as_one_layer", gain_by_intensity),
         ("gain_upside_down", lambda *arguments: 1 / gain_by_loop(*arguments)),
     ],

@@ -284,6 +284,39 @@ def test_float16_is_named_as_too_coarse_where_that_is_all_that_is_wrong():
     assert "float16" not in text_of(lambda x, *others: np.float16(3 * coarse(x, *others)), check.error_bound)
 
 
+def test_float16_is_named_as_too_narrow_where_values_are_too_small_for_it():
+    decode = check.float_value.oracle
+    text = text_of(lambda *arguments: np.float16(decode(*arguments)), check.float_value)
+    assert "float16 has no numbers below 6e-8" in text
+
+
+def test_right_values_in_a_wrong_shape_get_the_name_of_no_mistake():
+    result = examine(check.model_gib, lambda *arguments: np.array([check.model_gib.oracle(*arguments)]))
+    assert "GiB has shape (1,): expected is ()" in result.text
+    assert result.mistake is None
+    wrong = examine(check.model_gib, lambda *arguments: np.array([check.model_gib.oracle(*arguments) * 2**30 / 1e9]))
+    assert wrong.mistake == "gigabytes_for_gibibytes"
+
+
+def test_bit_patterns_are_shown_in_their_fields_and_what_is_none_in_decimal():
+    task = replace(check.to_bfloat16, divisible=False)
+    text = text_of(lambda patterns: (patterns >> 16).astype(int) - 16261, task)
+    assert "patterns = [0b0_01111111_00000000000000000000000]" in text
+    assert "expected patterns of bfloat16 = [0b0_01111111_0000000] yours patterns of bfloat16 = [-5]" in text
+    assert int("0b0_01111111_0000000", 0) == 0x3F80
+    assert "= [16256.5]" in text_of(lambda patterns: (patterns >> 16) + 0.5, task)
+    assert "= [inf]" in text_of(lambda patterns: np.full(patterns.shape, np.inf), task)
+    assert "= [2139095040]" in text_of(lambda patterns: np.full(patterns.shape, 0x7F800000), task)
+
+
+def test_one_pattern_of_many_is_shown_with_its_index():
+    codes = np.tile(np.array([1, 2], np.int8), 40)
+    task = replace(check.pack_int4, probes=lambda: [(codes,)], divisible=False)
+    assert "expected packed = 0b0010_0001 at index (0,) yours packed = 0b0010_0000" in text_of(
+        lambda codes: check.pack_int4.oracle(codes) - 1, task
+    )
+
+
 def test_values_that_differ_are_never_shown_alike():
     task = replace(check.error_bound, returns=(Output("bounds", rtol=1e-12),), divisible=False)
 

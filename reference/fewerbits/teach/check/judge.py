@@ -124,13 +124,19 @@ def known_mistake(
     for cases, least in ((every, 0), (usual, 1), (answered, 2)):
         if sum(judge(task, *case) is not None for case in cases) >= least:
             for mistake in mistakes.in_task(task.name):
-                if cases and all(imitates(task, mistake, *case) for case in cases):
+                if cases and all(imitates(task, mistake, *case) for case in cases) and _explains(task, mistake, cases):
                     return mistake
     for mistake in mistakes.in_task(task.name):
         position = next((i for i, output in enumerate(task.returns) if output.name == mistake.shows_in), None)
         if position is not None and _shows(task, mistake, answered, position):
             return mistake
     return None
+
+
+def _explains(task: Task, mistake: mistakes.Mistake, cases: Sequence[Case]) -> bool:
+    """Whether the mistake goes wrong too where the answer is wrong: right values in a wrong shape are no mistake."""
+    wrong = [case for case in cases if judge(task, *case)]
+    return any(judge(task, case[0], run(mistake.wrong, case[0], task.seconds), case[2]) for case in wrong)
 
 
 def imitates(

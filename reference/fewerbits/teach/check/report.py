@@ -154,8 +154,9 @@ def _result(task: Task, mark: str, first: str, *more: str, mistake: str | None =
 def _lines(task: Task, failure: Failure) -> list[str]:
     """The first line without its mark, then the input, what was expected and what came, and what else was seen."""
     outcome = failure.outcome
+    written = task.written(*failure.arguments)
     inputs = _name_of(task, failure) or ", ".join(
-        f"{name} = {_show(value)}" for name, value in zip(task.arguments, failure.arguments)
+        f"{name} = {_show(value, write=written.get(name))}" for name, value in zip(task.arguments, failure.arguments)
     )
     at = f" in {outcome.where}" if outcome.where else ""
     if failure.kind == "timeout":
@@ -174,7 +175,7 @@ def _lines(task: Task, failure: Failure) -> list[str]:
             f"{label:<16} {name} = {text}" for label, text in zip(("expected", "yours"), _difference(task, failure))
         ]
         if _is_coarse(failure):
-            lines.append("float16 keeps three digits, which is too coarse here: compute in float32 or float64.")
+            lines.append(f"{_limit_of_float16(failure)}: compute in float32 or float64.")
     if outcome.warning:
         lines.append(f"NumPy warned     {outcome.warning}")
     if outcome.printed:
@@ -192,6 +193,15 @@ def _is_coarse(failure: Failure) -> bool:
     return bool(np.all((answer >= low - slack) & (answer <= high + slack)))
 
 
+def _limit_of_float16(failure: Failure) -> str:
+    """What is missing: range, where the smallest wrong value is below its normal numbers, else digits."""
+    assert failure.accepted is not None
+    wanted = np.abs(failure.accepted.low)[failure.wrong]
+    if wanted.min() < np.finfo(np.float16).smallest_normal:
+        return "float16 has no numbers below 6e-8, and few digits below 6e-5"
+    return "float16 keeps three digits, which is too coarse here"
+
+
 def _difference(task: Task, failure: Failure) -> tuple[str, str]:
     """The expected and the given value; of large arrays, and where the oracle leaves a choice, one wrong element."""
     assert failure.accepted is not None
@@ -207,6 +217,9 @@ def _difference(task: Task, failure: Failure) -> tuple[str, str]:
         low, high = np.asarray(low, np.int64), np.asarray(high, np.int64)
     if answer.dtype == np.float16:
         answer = answer.astype(np.float64)
+    write = task.written(*failure.arguments).get(task.returns[failure.output].name)
+    if write is not None and np.array_equal(low, high):
+        return _show(low, write=write) + place, _show(answer, write=write) + place
     for digits in (DIGITS, 10, 13, 17):
         wanted, given = _accepted(Between(low, high), digits), _show(answer, digits)
         if wanted.rstrip(".") != given.rstrip("."):
@@ -231,10 +244,15 @@ def _name_of(task: Task, failure: Failure) -> str | None:
     return next(same, None)
 
 
-def _show(value: Any, digits: int = DIGITS) -> str:
-    """Short, and such that it can be typed in again; a large array by its shape."""
+def _show(value: Any, digits: int = DIGITS, write: Callable[[int], str] | None = None) -> str:
+    """Short, and such that it can be typed in again; a large array by its shape. Whole numbers as `write` says."""
     if isinstance(value, np.ndarray) and value.size > 24:
         return f"{value.dtype} array of shape {value.shape}"
+    if write is not None:
+        texts = [
+            write(int(each)) if np.isfinite(each) and each % 1 == 0 else _show(each, digits) for each in np.ravel(value)
+        ]
+        return f"[{', '.join(texts)}]" if np.ndim(value) else texts[0]
     if isinstance(value, np.ndarray) and value.ndim:
         text = np.array2string(value, separator=", ", precision=digits, max_line_width=10**6)
         return " ".join(text.split())

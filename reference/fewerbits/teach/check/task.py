@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -55,7 +55,8 @@ class Task:
     hides no mistake that shows on all others. A task with `several_faults` gives code to repair that has more than
     one, and works value by value: a fault is named by values that show it alone. `names` are those of the probes,
     where they have one; what was reached on each of them, as `measure(answer, *arguments)` says it, is then shown
-    with ✗ too.
+    with ✗ too. `written`, for given arguments, says of whole numbers how one is shown, by the name of the argument or
+    output: a bit pattern in its fields.
     """
 
     call: str
@@ -70,6 +71,7 @@ class Task:
     several_faults: bool = False
     names: tuple[str, ...] = ()
     measure: Callable[..., str] | None = None
+    written: Callable[..., Mapping[str, Callable[[int], str]]] = lambda *arguments: {}
 
     @property
     def name(self) -> str:

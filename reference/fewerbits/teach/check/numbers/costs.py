@@ -23,13 +23,16 @@ model_gib = Task(
     returns=(Output("GiB"),),
     oracle=_model_gib,
     probes=lambda: [
+        (64, 8, 64, 4),
+        (100, 8, 64, 4),
+        (64, 4, 32, 2),
+        (10, 3, 64, 2),
         (2**30, 8, 32, 4),
         (2**33, 4, 64, 2),
         (7_000_000_000, 4, 32, 2),
         (175_000_000_000, 3, 128, 2),
         (110_000_000, 8, 768, 4),
         (1000, 4, 32, 2),
-        (100, 8, 64, 4),
     ],
     degenerate=lambda parameters, bits, group_size, scale_bytes: parameters % group_size > 0,
     divisible=False,
@@ -59,6 +62,7 @@ def _int8_gain_probes() -> list[Probe]:
         (one([1_000_000]), one([1000]), one([1000]), 1, 1e10, 5e10, 1e11),
         (one([10_000]), one([20_000]), one([100]), 1, 1e10, 5e10, 1e11),
         (one([1_000_000, 10_000]), one([1000, 20_000]), one([1000, 100]), 1, 1e10, 5e10, 1e11),
+        (one([500_000]), one([30_000]), one([1_000_000]), 64, 1e10, 5e10, 1e11),
         (one([500_000, 1_000_000]), one([30_000, 5_000]), one([1_000_000, 64_000]), 64, 1e10, 5e10, 1e11),
         (one([200_000, 0, 50_000]), one([26_000, 31_000, 1000]), one([300, 0, 50_000]), 1, 1.2e10, 6e10, 1.5e11),
         (*many, 1, 8e9, 5e10, 1.5e11),
@@ -71,5 +75,7 @@ int8_gain = Task(
     returns=(Output("gain"),),
     oracle=_int8_gain,
     probes=_int8_gain_probes,
+    # A layer that multiplies nothing has no rate.
+    degenerate=lambda macs, *others: bool(np.any(macs == 0)),
     divisible=False,
 )

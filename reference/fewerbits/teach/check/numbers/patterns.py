@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,19 @@ from numpy.typing import NDArray
 from fewerbits.teach.check.task import Output, Probe, Task
 
 Array = NDArray[Any]
+
+
+def _fields(*widths: int) -> Callable[[int], str]:
+    """Writes a pattern in binary with a gap between its fields; what is no such pattern in decimal."""
+
+    def write(pattern: int) -> str:
+        text = f"{pattern:0{sum(widths)}b}"
+        if pattern < 0 or len(text) > sum(widths):
+            return str(pattern)
+        ends = [sum(widths[:count]) for count in range(len(widths) + 1)]
+        return "0b" + "_".join(text[start:end] for start, end in pairwise(ends))
+
+    return write
 
 
 def _float_value(patterns: Array, exponent_bits: int, fraction_bits: int) -> Array:
@@ -30,8 +45,9 @@ def _float_value(patterns: Array, exponent_bits: int, fraction_bits: int) -> Arr
 def _float_value_probes() -> list[Probe]:
     rng = np.random.default_rng(11)
     every_fp6 = np.array([code for code in range(64) if code >> 2 & 7 != 7], np.uint8)
+    normal_fp6 = every_fp6[every_fp6 >> 2 & 7 > 0]
     half = rng.integers(0, 2**16, size=300).astype(np.uint16)
-    brain = rng.integers(0, 2**16, size=(4, 30)).astype(np.uint16)
+    brain = rng.integers(0, 2**16, size=120).astype(np.uint16)
     return [
         (np.array([0x3C00], np.uint16), 5, 10),
         (np.array([0x4200, 0xC200], np.uint16), 5, 10),
@@ -39,10 +55,12 @@ def _float_value_probes() -> list[Probe]:
         (np.array([0x3F80, 0xC0A0], np.uint16), 8, 7),
         (np.array([0x0001, 0x8200], np.uint16), 5, 10),
         (np.array([0x0000, 0x0400], np.uint16), 5, 10),
+        (np.array([0x38, 0xB9, 0x77], np.uint8), 4, 3),
+        (np.array([0x01, 0x85], np.uint8), 4, 3),
+        (normal_fp6, 3, 2),
         (every_fp6, 3, 2),
         (half[half >> 10 & 31 != 31], 5, 10),
         (brain[brain >> 7 & 255 != 255], 8, 7),
-        (np.array([[0x01, 0x38], [0xB9, 0x77]], np.uint8), 4, 3),
     ]
 
 
@@ -53,6 +71,7 @@ float_value = Task(
     probes=_float_value_probes,
     # Subnormals are a case of their own.
     degenerate=lambda patterns, e, m: bool(np.any((patterns.astype(np.int64) >> m) % 2**e == 0)),
+    written=lambda patterns, e, m: {"patterns": _fields(1, e, m)},
 )
 
 
@@ -77,7 +96,8 @@ def _spacing_probes() -> list[Probe]:
         (np.array([-6.0, 0.3]), 7, -126),
         (np.array([1000.0, 0.15]), 23, -126),
         (np.array([0.0, 0.001]), 3, -6),
-        (np.array([[0.02, 0.01], [2.0, -0.5]]), 3, -6),
+        (np.array([3e-9, 1e-20]), 7, -126),
+        (np.array([0.02, 0.01, 2.0, -0.5]), 3, -6),
         (wide, 3, -6),
         (wide[wide > 0].astype(np.float32), 10, -14),
     ]
@@ -123,7 +143,7 @@ def _to_bfloat16_probes() -> list[Probe]:
         (np.array([0x3FFFFFFF, 0x00000001, 0x80000000], np.uint32),),
         (np.array([0x7F7FFFFF, 0xFF7FFFFF], np.uint32),),
         (normal,),
-        ((high + 0x8000).reshape(4, 10),),
+        (high + 0x8000,),
         (high | rng.integers(0, 2**16, size=40).astype(np.uint32),),
     ]
 
@@ -133,6 +153,7 @@ to_bfloat16 = Task(
     returns=(Output("patterns of bfloat16", integer=True),),
     oracle=_to_bfloat16,
     probes=_to_bfloat16_probes,
+    written=lambda patterns: {"patterns": _fields(1, 8, 23), "patterns of bfloat16": _fields(1, 8, 7)},
 )
 
 
@@ -163,4 +184,5 @@ pack_int4 = Task(
     oracle=_pack_int4,
     probes=_pack_int4_probes,
     degenerate=lambda codes: bool(codes.size % 2),
+    written=lambda codes: {"packed": _fields(4, 4)},
 )

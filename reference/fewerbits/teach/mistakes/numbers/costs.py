@@ -51,8 +51,14 @@ def bits_for_bytes(parameters: int, bits: int, group_size: int, scale_bytes: int
     return _bytes(parameters, 8 * bits, group_size, scale_bytes) / 2**30
 
 
-@also(bits_for_bytes, "model_gib")
-def scales_in_bits(parameters: int, bits: int, group_size: int, scale_bytes: int) -> float:
+@mistake(
+    "model_gib",
+    symptom="The scales take an eighth of the room that they need.",
+    cause="The scales are counted as if their size were given in bits; it is in bytes.",
+    repair="Divide the bits of the codes by 8, and add the bytes of the scales as they are.",
+    source="common in first implementations",
+)
+def scale_bytes_counted_as_bits(parameters: int, bits: int, group_size: int, scale_bytes: int) -> float:
     return (parameters * bits + math.ceil(parameters / group_size) * scale_bytes) / 8 / 2**30
 
 
@@ -64,7 +70,7 @@ def scales_not_stored(parameters: int, bits: int, group_size: int, scale_bytes: 
 @mistake(
     "model_gib",
     symptom="Hardly any difference: the size is that of one scale too small, where groups do not come out even.",
-    cause="The last group is not full, and it is not counted; it needs a scale all the same.",
+    cause="The last group is not full, and it is not counted, or in part; it needs a whole scale all the same.",
     repair="Round the number of groups up: ceil(parameters / group_size).",
     source="common in first implementations",
 )
@@ -75,6 +81,33 @@ def last_group_not_counted(parameters: int, bits: int, group_size: int, scale_by
 @also(last_group_not_counted, "model_gib")
 def last_group_counted_in_part(parameters: int, bits: int, group_size: int, scale_bytes: int) -> float:
     return parameters * (bits / 8 + scale_bytes / group_size) / 2**30
+
+
+@mistake(
+    "model_gib",
+    symptom="The size is that of one scale too large, where groups come out even.",
+    cause="One group is always added to the full ones, also where nothing is left for it.",
+    repair="Round the quotient up, and only up: -(-a // b).",
+    source="common: a // b + 1 for a quotient rounded up",
+)
+def group_of_nothing(parameters: int, bits: int, group_size: int, scale_bytes: int) -> float:
+    return (parameters * bits / 8 + (parameters // group_size + 1) * scale_bytes) / 2**30
+
+
+@mistake(
+    "model_gib",
+    symptom="Only tiny tensors differ, by a part of a byte.",
+    cause="The codes are rounded to whole bytes; here the size was to stay as it comes.",
+    repair="Divide with / and not with //.",
+    source="common in first implementations; files do round up, each tensor for itself",
+)
+def rounded_to_whole_bytes(parameters: int, bits: int, group_size: int, scale_bytes: int) -> float:
+    return _bytes(parameters * bits // 8, 8, 1, 0) / 2**30 + scale_bytes * math.ceil(parameters / group_size) / 2**30
+
+
+@also(rounded_to_whole_bytes, "model_gib")
+def rounded_up_to_whole_bytes(parameters: int, bits: int, group_size: int, scale_bytes: int) -> float:
+    return (math.ceil(parameters * bits / 8) + math.ceil(parameters / group_size) * scale_bytes) / 2**30
 
 
 @mistake(
@@ -199,12 +232,63 @@ def weights_read_for_every_image(
     return _gain(_seconds(*common, float32_peak, 4), _seconds(*common, int8_peak, 1))
 
 
-@also(weights_read_for_every_image, "int8_gain")
+@mistake(
+    "int8_gain",
+    symptom="In a large batch every layer looks busy, and the gain is that of the peaks.",
+    cause="The activations are read once for the whole batch; but every image has its own.",
+    repair="Only the weights are shared: divide them by the batch, and nothing else.",
+    source="common in first implementations",
+)
 def activations_shared_by_the_batch(
     macs: Codes, activations: Codes, weights: Codes, batch: int, bandwidth: float, float32_peak: float, int8_peak: float
 ) -> float:
     common = macs * batch, activations, weights, 1, bandwidth
     return _gain(_seconds(*common, float32_peak, 4), _seconds(*common, int8_peak, 1))
+
+
+@mistake(
+    "int8_gain",
+    symptom="In a large batch every layer looks bound by memory, and the gain is nearly 4.",
+    cause="The arithmetic is that of one image, the bytes are those of the whole batch.",
+    repair="Count both for one image, or both for the batch.",
+    source="common in first implementations",
+)
+def one_image_against_a_batch(
+    macs: Codes, activations: Codes, weights: Codes, batch: int, bandwidth: float, float32_peak: float, int8_peak: float
+) -> float:
+    common = macs, activations * batch, weights, 1, bandwidth
+    return _gain(_seconds(*common, float32_peak, 4), _seconds(*common, int8_peak, 1))
+
+
+@mistake(
+    "int8_gain",
+    symptom="Without a batch the last layers, which have many weights, seem to be free.",
+    cause="The weights are not counted among the bytes; they are read too, once for the batch.",
+    repair="Values moved per image: activations + weights / batch.",
+    source="common in first implementations",
+)
+def weights_not_read(
+    macs: Codes, activations: Codes, weights: Codes, batch: int, bandwidth: float, float32_peak: float, int8_peak: float
+) -> float:
+    common = macs, activations, 0 * weights, 1, bandwidth
+    return _gain(_seconds(*common, float32_peak, 4), _seconds(*common, int8_peak, 1))
+
+
+@mistake(
+    "int8_gain",
+    symptom="Networks with poolings get nan and a warning, all others the right gain.",
+    cause="A layer without MACs has the rate 0, and 0 / 0 is no number; it takes the time of its bytes all the same.",
+    repair="Take the larger of two times in place of the smaller of two rates.",
+    source="common where a roofline's formula is used as code",
+)
+def rate_of_a_layer_without_macs(
+    macs: Codes, activations: Codes, weights: Codes, batch: int, bandwidth: float, float32_peak: float, int8_peak: float
+) -> float:
+    seconds = []
+    for peak, size in ((float32_peak, 4), (int8_peak, 1)):
+        rate = np.minimum(peak, macs / (size * (activations + weights / batch)) * bandwidth)
+        seconds.append(np.sum(macs / rate))
+    return float(seconds[0] / seconds[1])
 
 
 @mistake(

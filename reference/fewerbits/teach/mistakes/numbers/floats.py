@@ -49,13 +49,20 @@ def implicit_one_forgotten_everywhere(patterns: Codes, exponent_bits: int, fract
 @mistake(
     "float_value",
     symptom="Values are right for large numbers; those near zero are off, and zero itself is a small power of two.",
-    cause="Patterns whose exponent field is 0 are read like all others; they have a rule of their own.",
+    cause="All patterns whose exponent field is 0, not only zero, have a rule of their own; here they have none.",
     repair="Where the field is 0: no leading 1, and the exponent of field 1. Those are zero and the subnormals.",
     source="common in first implementations; IEEE 754-2019, 3.4",
 )
 def subnormals_read_as_normal(patterns: Codes, exponent_bits: int, fraction_bits: int) -> FloatArray:
     sign, exponent, fraction = _fields(patterns, exponent_bits, fraction_bits)
     return _value(sign, 1 + fraction, exponent - _bias(exponent_bits))
+
+
+@also(subnormals_read_as_normal, "float_value")
+def zero_alone_repaired(patterns: Codes, exponent_bits: int, fraction_bits: int) -> FloatArray:
+    sign, exponent, fraction = _fields(patterns, exponent_bits, fraction_bits)
+    values = _value(sign, 1 + fraction, exponent - _bias(exponent_bits))
+    return np.where((exponent == 0) & (fraction == 0), 0, values)
 
 
 @mistake(
@@ -99,6 +106,13 @@ def wrong_bias(patterns: Codes, exponent_bits: int, fraction_bits: int) -> Float
 def bias_of_float32(patterns: Codes, exponent_bits: int, fraction_bits: int) -> FloatArray:
     sign, exponent, fraction = _fields(patterns, exponent_bits, fraction_bits)
     return _value(sign, np.where(exponent > 0, 1 + fraction, fraction), np.maximum(exponent, 1) - 127)
+
+
+@also(wrong_bias, "float_value")
+def bias_of_float32_or_float16(patterns: Codes, exponent_bits: int, fraction_bits: int) -> FloatArray:
+    sign, exponent, fraction = _fields(patterns, exponent_bits, fraction_bits)
+    significand = np.where(exponent > 0, 1 + fraction, fraction)
+    return _value(sign, significand, np.maximum(exponent, 1) - (127 if exponent_bits == 8 else 15))
 
 
 @also(wrong_bias, "float_value")
@@ -150,6 +164,15 @@ def _in_the_type_of_the_pattern(
     exponent = np.where(normal, field, 1).astype(patterns.dtype) - patterns.dtype.type(_bias(exponent_bits))
     with np.errstate(over="ignore", invalid="ignore"):
         return _value(sign, np.where(normal, 1 + fraction, fraction), exponent)
+
+
+@also(exponent_in_an_unsigned_type, "float_value")
+def exponent_in_an_unsigned_type_less_127(patterns: Codes, exponent_bits: int, fraction_bits: int) -> FloatArray:
+    """The lesson's function for float32 with other widths, and neither its `astype` nor a bias of its own."""
+    sign = patterns >> (exponent_bits + fraction_bits)
+    exponent = (patterns >> fraction_bits & (2**exponent_bits - 1)).astype(patterns.dtype) - patterns.dtype.type(127)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _value(sign, 1 + (patterns & (2**fraction_bits - 1)) / 2**fraction_bits, exponent)
 
 
 @mistake(

@@ -22,16 +22,16 @@ def _octave(x: FloatArray, lowest_exponent: int) -> FloatArray:
 @mistake(
     "spacing",
     symptom="The distance changes smoothly with x, and is right only at powers of two.",
-    cause="The relative precision is multiplied by the value itself; neighbours are evenly spaced within an octave.",
+    cause="The distance follows x smoothly, as |x| · 2⁻ᵐ does; but neighbours are evenly spaced within an octave.",
     repair="Take the power of two at or below |x|, times 2^−m.",
     source="common where machine epsilon is used as an error bound",
 )
-def epsilon_times_the_value(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+def distance_proportional_to_x(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
     return np.maximum(np.abs(x), 2.0**lowest_exponent) * 2.0**-fraction_bits
 
 
-@also(epsilon_times_the_value, "spacing")
-def epsilon_times_any_value(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+@also(distance_proportional_to_x, "spacing")
+def distance_proportional_to_any_x(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
     return np.abs(x) * 2.0**-fraction_bits
 
 
@@ -42,21 +42,51 @@ def epsilon_times_any_value(x: FloatArray, fraction_bits: int, lowest_exponent: 
     repair="Let the exponent be at least the lowest one.",
     source="common in first implementations",
 )
-def spacing_without_a_floor(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+def no_lowest_octave(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
     with np.errstate(divide="ignore"):
         return np.exp2(np.floor(np.log2(np.abs(x))) - fraction_bits)
 
 
-@also(spacing_without_a_floor, "spacing")
-def spacing_without_a_floor_in_python(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+@also(no_lowest_octave, "spacing")
+def no_lowest_octave_in_python(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
     octaves = [math.floor(math.log2(abs(value))) for value in x.ravel().tolist()]
     return np.exp2(np.reshape(octaves, x.shape) - fraction_bits)
+
+
+@also(no_lowest_octave, "spacing")
+def zero_alone_in_the_lowest_octave(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    octave = np.floor(np.log2(np.where(x == 0, 2.0**lowest_exponent, np.abs(x))))
+    return np.exp2(octave - fraction_bits)
+
+
+@also(no_lowest_octave, "spacing")
+def octaves_down_to_the_smallest_subnormal(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    magnitude = np.maximum(np.abs(x).astype(np.float64), 2.0 ** (lowest_exponent - fraction_bits))
+    return np.exp2(np.floor(np.log2(magnitude)) - fraction_bits)
+
+
+@mistake(
+    "spacing",
+    symptom="Ordinary values are right; tiny ones of bfloat16 and float32 get the distance at some 10⁻¹².",
+    cause="A small number was added to avoid the logarithm of 0; it is larger than many values of the format.",
+    repair="Take the larger of |x| and the lowest normal power: an exact guard in place of a guess.",
+    source="common: log(x + 1e-12)",
+)
+def epsilon_in_the_logarithm(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    octave = np.floor(np.log2(np.abs(x).astype(np.float64) + 1e-12))
+    return np.exp2(np.maximum(octave, lowest_exponent) - fraction_bits)
+
+
+@also(epsilon_in_the_logarithm, "spacing")
+def larger_epsilon_in_the_logarithm(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+    octave = np.floor(np.log2(np.abs(x).astype(np.float64) + 1e-9))
+    return np.exp2(np.maximum(octave, lowest_exponent) - fraction_bits)
 
 
 @mistake(
     "spacing",
     symptom="All distances are half, or twice, of what they should be for some or all values.",
-    cause="The octave is not the one that holds the value, but its neighbour; or an error bound was meant.",
+    cause="The octave is not the one that holds the value, but one beside it; or half the distance is returned.",
     repair="The octave's exponent is floor(log2|x|), and m fraction bits cut it into 2^m steps.",
     source="common in first implementations; frexp returns the exponent plus 1",
 )
@@ -69,8 +99,14 @@ def octave_of_frexp(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> 
     return np.exp2(np.maximum(np.frexp(x)[1].astype(float), lowest_exponent) - fraction_bits)
 
 
-@also(octave_off_by_one, "spacing")
-def octave_rounded(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
+@mistake(
+    "spacing",
+    symptom="Values just above a power of two are right; from 1.42 times it the distance is twice what it should be.",
+    cause="The logarithm is rounded to the nearest whole number; the octave begins at the power of two below.",
+    repair="Use floor, which always goes down.",
+    source="common in first implementations",
+)
+def logarithm_rounded_to_nearest(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> FloatArray:
     magnitude = np.maximum(np.abs(x), 2.0**lowest_exponent)
     return np.exp2(np.rint(np.log2(magnitude)) - fraction_bits)
 
@@ -150,6 +186,11 @@ def spacing_at_one(x: FloatArray, fraction_bits: int, lowest_exponent: int) -> F
     return np.full(x.shape, 2.0**-fraction_bits)
 
 
+def _rounded(patterns: Codes) -> Codes:
+    wide = patterns.astype(np.int64)
+    return (wide + 0x7FFF + (wide >> 16) % 2) >> 16
+
+
 @mistake(
     "to_bfloat16",
     symptom="Every magnitude comes back a little too small; a sum of many values drifts toward zero.",
@@ -193,6 +234,56 @@ def bfloat16_ties_down(patterns: Codes) -> Codes:
 def bfloat16_ties_to_odd(patterns: Codes) -> Codes:
     kept, rest = patterns >> 16, patterns % 2**16
     return kept + ((rest > 2**15) | ((rest == 2**15) & (kept % 2 == 0)))
+
+
+@mistake(
+    "to_bfloat16",
+    symptom="Numbers of 32 bits with zeros at the end, or floats, where 16 bits were asked for.",
+    cause="What is returned is still a float32, or its pattern; asked for are its 16 upper bits, as a number to 65535.",
+    repair="Leave out the last step: no shift back, no view as float32.",
+    source="common where formats are simulated in float32",
+)
+def still_a_float32(patterns: Codes) -> Codes:
+    return patterns >> 16 << 16
+
+
+@also(still_a_float32, "to_bfloat16")
+def still_a_float32_rounded(patterns: Codes) -> Codes:
+    rounded: Codes = _rounded(patterns) << 16
+    return rounded
+
+
+@also(still_a_float32, "to_bfloat16")
+def value_of_what_is_cut(patterns: Codes) -> Codes:
+    return (patterns >> 16 << 16).astype(np.uint32).view(np.float32)
+
+
+@also(still_a_float32, "to_bfloat16")
+def value_of_what_is_rounded(patterns: Codes) -> Codes:
+    return (_rounded(patterns) << 16).astype(np.uint32).view(np.float32)
+
+
+@mistake(
+    "to_bfloat16",
+    symptom="Values beyond the largest bfloat16 become the largest, not infinity.",
+    cause="The conversion saturates: what is beyond the largest value is made the largest.",
+    repair="Let the carry go on into the exponent, or ask the function that you call for infinity.",
+    source="ONNX Cast to FP8 saturates by default; IEEE 754 conversions do not",
+)
+def bfloat16_saturated(patterns: Codes) -> Codes:
+    rounded = _rounded(patterns)
+    return np.where(rounded % 2**15 == 0x7F80, rounded - 1, rounded)
+
+
+@mistake(
+    "to_bfloat16",
+    symptom="Positive values are right, negative ones have negative patterns.",
+    cause="The patterns are read as int16, in which one that starts with 1 is a negative number.",
+    repair="Return them as uint16, from 0 to 65535.",
+    source="PyTorch's bfloat16 tensors are viewed as int16",
+)
+def patterns_with_a_sign(patterns: Codes) -> Codes:
+    return _rounded(patterns).astype(np.uint16).view(np.int16)
 
 
 @mistake(

@@ -61,7 +61,7 @@ def signed_sums_of_pairs(codes: Codes) -> Codes:
 @mistake(
     "pack_int4",
     symptom="Half of the bytes are negative; the others are right.",
-    cause="The bytes are put together in int8, in which a pattern that starts with 1 is a negative number.",
+    cause="Some bytes are negative: in int8 a pattern that starts with 1 is. Bytes from 0 to 255 were asked for.",
     repair="Bytes are unsigned: convert to uint8 before the shift.",
     source="common in NumPy: int8 stays int8 when it is shifted",
 )
@@ -122,3 +122,28 @@ def offset_for_twos_complement(codes: Codes) -> Codes:
 def offset_for_padding_too(codes: Codes) -> Codes:
     padded = np.concatenate([codes.astype(np.int64), np.zeros(codes.size % 2, np.int64)]) + 8
     return _joined(padded[::2], padded[1::2])
+
+
+@mistake(
+    "pack_int4",
+    symptom="Codes from 0 to 7 are right, negative ones are read back as others.",
+    cause="A negative code is written as its magnitude and a bit for the sign; that is not two's complement.",
+    repair="Keep the lowest four bits of the code as they are.",
+    source="common in first implementations",
+)
+def sign_and_magnitude(codes: Codes) -> Codes:
+    wide = np.concatenate([codes.astype(np.int64), np.zeros(codes.size % 2, np.int64)])
+    nibbles = np.abs(wide) % 8 + 8 * (wide < 0)
+    return _joined(nibbles[::2], nibbles[1::2])
+
+
+@mistake(
+    "pack_int4",
+    symptom="The first code is right; of the others all have moved.",
+    cause="The codes are halved in the middle, so that a byte holds two far apart; two in a row were to share one.",
+    repair="Take every second code, [::2] and [1::2], for the lower and the upper halves.",
+    source="GGUF's Q4_0 packs its blocks so: name the order with the bytes",
+)
+def halves_for_pairs(codes: Codes) -> Codes:
+    nibbles = np.concatenate([codes.astype(np.int64), np.zeros(codes.size % 2, np.int64)]) & 0xF
+    return _joined(*np.split(nibbles, 2))
