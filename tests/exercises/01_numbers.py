@@ -381,7 +381,7 @@ SLIPS = {
         ("no_lowest_octave", spacing_by_math),
         ("no_lowest_octave", lambda x, m, low: 2.0 ** (np.floor(np.log2(np.maximum(abs(x), 2.0 ** (low - m)))) - m)),
         ("no_lowest_octave", lambda x, m, low: 2.0 ** (np.floor(np.log2(np.where(x, abs(x), 2.0**low))) - m)),
-        ("epsilon_in_the_logarithm", spacing_with_epsilon),
+        ("small_number_added_before_the_logarithm", spacing_with_epsilon),
         ("logarithm_rounded_to_nearest", spacing_by_round),
         ("logarithm_truncated", spacing_with_astype),
         ("octave_off_by_one", lambda x, m, low: spacing_by_loop(x, m, low) / 2),

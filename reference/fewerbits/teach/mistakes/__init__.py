@@ -20,14 +20,14 @@ from fewerbits.teach.mistakes.faults import FAULTS
 from fewerbits.teach.mistakes.integers import pairs, requantizing, sums
 from fewerbits.teach.mistakes.logarithmic import curves, logarithms, powers, shifts
 from fewerbits.teach.mistakes.mixed import allocating, layers
-from fewerbits.teach.mistakes.numbers import costs, floats, neighbours, packing
+from fewerbits.teach.mistakes.numbers import floats, neighbours, packing, rooflines, rounding, sizes
 from fewerbits.teach.mistakes.record import Mistake, also, mistake
 from fewerbits.teach.mistakes.uniform import codes, parameters, tensors
 
 __all__ = ["TOPICS", "Mistake", "also", "catalogue", "find", "in_task", "mistake", "records", "table"]
 
 TOPICS: dict[str, tuple[ModuleType, ...]] = {
-    "numbers": (floats, neighbours, packing, costs),
+    "numbers": (floats, neighbours, rounding, packing, sizes, rooflines),
     "uniform": (parameters, codes, tensors),
     "calibration": (observing, choosing),
     "logarithmic": (powers, logarithms, curves, shifts),
