@@ -37,6 +37,11 @@ def test_the_report_holds_accuracy_bytes_integers_and_ratios(tmp_path, monkeypat
     both = {(name, batch, threads) for name in ("torch eager float32", "ONNX Runtime float32")
             for batch in (1, 64) for threads in (1, 2)}  # fmt: skip
     assert int8 == both | {("torch folded channels_last", batch, 1) for batch in (1, 64)}
+    agreements = [timing["agreement"] for timing in network["timings"] if timing["agreement"] is not None]
+    assert len(agreements) >= 3
+    assert min(agreements) > 0.97
+    assert set(network["predicted"]) == {"1", "64"}
+    assert record["method"]["test images"] == 10_000
     candidates = {timing["candidate"] for timing in network["timings"]}
     assert ("OpenVINO int8" in candidates) is ("openvino" not in record["not installed"])
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")

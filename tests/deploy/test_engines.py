@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fewerbits import data
-from fewerbits.deploy import engines
+from fewerbits.deploy import engines, export
 from fewerbits.network.model import build_model
 from fewerbits.teach.environment import describe_cpu
 
@@ -33,3 +33,12 @@ def test_a_cpu_with_an_int8_dot_product_does_not_saturate() -> None:
         assert engines.engine_saturates() is not describe_cpu().has_int8_dot_product
     else:
         assert not engines.engine_saturates()
+
+
+def test_the_operators_are_those_of_the_optimized_graph(quantized_vgg32, test_images) -> None:
+    engine = engines.OnnxRuntime(export.qdq_model(quantized_vgg32))
+    before = engine(test_images[:4])
+    operators = engine.operators()
+    assert operators["QLinearConv"] == 6
+    assert not {"Conv", "Gemm"} & set(operators)
+    assert np.array_equal(engine(test_images[:4]), before)

@@ -82,19 +82,6 @@ def test_qdq_model_carries_our_scales_and_codes(quantized_vgg32) -> None:
             assert found[f"{name}_scale"] == scheme.scale
 
 
-def test_the_engine_runs_integer_kernels_between_the_codes(quantized_vgg32, tmp_path) -> None:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    onnxruntime.InferenceSession(export.qdq_model(quantized_vgg32).SerializeToString(), options)
-    operators = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
-    assert operators.count("QLinearConv") == 6
-    assert "Conv" not in operators
-    assert "Gemm" not in operators
-
-
 def test_a_first_layer_left_in_float_is_computed_in_float_and_the_next_ones_in_integers(
     quantized_vgg32, test_images
 ) -> None:

@@ -46,6 +46,30 @@ def test_a_machine_that_slows_down_does_not_change_the_ratio(monkeypatch: pytest
     assert ratio.first_seconds > 0.02
 
 
+def test_the_interval_of_the_median_is_given_by_order_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    true_ratios = iter([1.0] * timing.WARM_UP_CALLS + [float(index) for index in range(1, 22)])
+
+    def baseline() -> None:
+        clock.now += next(true_ratios)
+
+    ratio = timing.paired_ratio(baseline, clock.candidate(1.0), sample_seconds=1e-9)
+    assert (ratio.lower_quartile, ratio.median, ratio.upper_quartile) == pytest.approx((6, 11, 16))
+    # P(fewer than 6 of 21 fair coins show heads) = 1.3 %, fewer than 7: 3.9 %.
+    assert (ratio.low, ratio.high) == pytest.approx((6, 16))
+
+
+def test_few_pairs_give_the_whole_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    true_ratios = iter([1.0] * timing.WARM_UP_CALLS + [3.0, 1.0, 2.0, 9.0, 4.0])
+
+    def baseline() -> None:
+        clock.now += next(true_ratios)
+
+    ratio = timing.paired_ratio(baseline, clock.candidate(1.0), pairs=5, sample_seconds=1e-9)
+    assert (ratio.low, ratio.high) == (1, 9)
+
+
 def test_the_order_alternates_within_pairs() -> None:
     order = []
     timing.paired_ratio(lambda: order.append("a"), lambda: order.append("b"), pairs=2, sample_seconds=1e-12)

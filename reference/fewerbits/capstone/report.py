@@ -7,10 +7,12 @@ import importlib.util
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
-from fewerbits.capstone.evaluate import Result
-from fewerbits.capstone.timings import EAGER, FLOAT, INT8, THREADS
+import fewerbits
+from fewerbits.capstone.evaluate import CALIBRATION_IMAGES, COMPARED_IMAGES, TIMED_IMAGES, Result
+from fewerbits.capstone.timings import EAGER, FLOAT, INT8, THREADS, Timing
 from fewerbits.deploy import engines, optional_engines
 from fewerbits.deploy.roofline import Ceilings
 from fewerbits.teach import network_plots
@@ -33,9 +35,20 @@ def machine() -> dict[str, str]:
 
 
 def record(results: Sequence[Result], ceilings: Ceilings) -> dict[str, Any]:
-    """Machine, ceilings and results as plain values for JSON."""
+    """Machine, method, ceilings and results as plain values for JSON; times in seconds, rates per second."""
     return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "fewerbits": fewerbits.__version__,
         "machine": machine(),
+        "method": {
+            "calibration": f"min-max over the first {CALIBRATION_IMAGES} training images",
+            "weight bits": 7 if engines.engine_saturates() else 8,
+            "test images": 10_000,
+            "images whose integers are compared": COMPARED_IMAGES,
+            "images on which engines are compared": TIMED_IMAGES,
+            "ratio": "time of the baseline over time of the candidate (first and second), in 21 interleaved pairs",
+            "ceilings": "one thread, products of 512³, the best of many",
+        },
         "ceilings": asdict(ceilings),
         "networks": [asdict(result) for result in results],
         "not installed": optional_engines.missing(),
@@ -69,29 +82,50 @@ def _byte_lines(result: Result) -> Iterator[str]:
 
 
 def _time_lines(result: Result) -> Iterator[str]:
-    yield f"{result.name}: how many times faster (median and quartiles of 21 pairs)"
-    yield f"  {'':<24}{'against':<28}{'batch':>5}{'threads':>8}{'ratio':>22}{'ms':>9}{'ms before':>11}"
+    yield f"{result.name}: how many times faster (median and quartiles of 21 pairs), and how many answers are the same"
+    yield (
+        f"  {'candidate':<24}{'baseline':<28}{'batch':>5}{'threads':>8}{'ratio':>22}{'time':>10}{'baseline':>10}"
+        f"{'answers':>9}"
+    )
     for timing in result.timings:
         ratio = timing.ratio
+        same = "" if timing.agreement is None else f"{timing.agreement:.1%}"
         yield (
             f"  {timing.candidate:<24}{timing.baseline:<28}{timing.batch:>5}{timing.threads:>8}{ratio!s:>22}"
-            f"{1e3 * ratio.second_seconds:9.2f}{1e3 * ratio.first_seconds:11.2f}"
+            f"{_duration(ratio.second_seconds):>10}{_duration(ratio.first_seconds):>10}{same:>9}"
         )
-    yield f"  the roofline allows at most {result.ceiling:.2f}× against float32 at batch 64, one thread"
+    for batch, predicted in result.predicted.items():
+        own = timing_of(result, FLOAT, batch).ratio
+        bound = own.first_seconds / (batch * result.least_seconds[batch])
+        yield (
+            f"  {INT8} against its own float32, batch {batch}, one thread: the roofline predicts {predicted:.2f}×, "
+            f"measured {own.median:.2f}×; above {bound:.1f}× is impossible"
+        )
+
+
+def _duration(seconds: float) -> str:
+    return f"{1e3 * seconds:.2f} ms" if seconds >= 1e-3 else f"{1e6 * seconds:.0f} µs"
+
+
+def timing_of(result: Result, baseline: str, batch: int) -> Timing:
+    """int8 on ONNX Runtime against a baseline, one thread."""
+    wanted = (INT8, baseline, batch, THREADS[0])
+    return next(each for each in result.timings if (each.candidate, each.baseline, each.batch, each.threads) == wanted)
 
 
 def figure(results: Sequence[Result]) -> Figure:
     """Accuracy, file size and speed of every network, side by side."""
-    ratios = {}
-    for result in results:
-        found = {(timing.candidate, timing.baseline, timing.batch, timing.threads): timing for timing in result.timings}
-        ratios[result.name] = {
-            "ONNX Runtime float32": found[INT8, FLOAT, 64, THREADS[0]].ratio,
-            "torch eager": found[INT8, EAGER, 64, THREADS[0]].ratio,
+    ratios = {
+        result.name: {
+            "its own float32, batch 64": timing_of(result, FLOAT, 64).ratio,
+            "its own float32, batch 1": timing_of(result, FLOAT, 1).ratio,
+            "torch eager, batch 64": timing_of(result, EAGER, 64).ratio,
         }
+        for result in results
+    }
     return network_plots.capstone(
         {result.name: result.accuracies for result in results},
         {result.name: result.file_bytes for result in results},
         ratios,
-        {result.name: result.ceiling for result in results},
+        {result.name: result.predicted[64] for result in results},
     )

@@ -27,19 +27,23 @@ EAGER = "torch eager float32"
 
 @dataclass(frozen=True)
 class Timing:
-    """How many times faster `candidate` is than `baseline`, at a batch size and a number of threads, in pairs."""
+    """How many times faster `candidate` is than `baseline`, at a batch size and a number of threads, in pairs.
+
+    `agreement` is the share of images to which both give the same class, None where it was not counted.
+    """
 
     candidate: str
     baseline: str
     batch: int
     threads: int
     ratio: Ratio
+    agreement: float | None
 
 
 def time_network(network: FoldedNetwork, quantized: QuantizedNetwork, images: NDArray[np.float32]) -> list[Timing]:
-    """Time every pair of engines on the first of `images` (64 or more, 1, 28, 28), float32.
+    """Time every pair of engines on the first of `images` (N, 1, 28, 28), float32, N a multiple of 64.
 
-    PyTorch's number of threads is set on the way and put back.
+    On all N their answers are compared. PyTorch's number of threads is set on the way and put back.
     """
     threads_before = torch.get_num_threads()
     try:
@@ -60,7 +64,14 @@ def _time(
     x = images[:batch]
     for baseline, candidate in _pairs(network, quantized, images, batch, threads):
         ratio = paired_ratio(lambda: baseline(x), lambda: candidate(x))  # noqa: B023 (called at once)
-        yield Timing(candidate.name, baseline.name, batch, threads, ratio)
+        agreement = _agreement(baseline, candidate, images, batch) if (batch, threads) == (64, 1) else None
+        yield Timing(candidate.name, baseline.name, batch, threads, ratio, agreement)
+
+
+def _agreement(first: Engine, second: Engine, images: NDArray[np.float32], batch: int) -> float:
+    """Share of images to which both engines give the same class, in batches of one size: some compile for it."""
+    same = [first(part).argmax(1) == second(part).argmax(1) for part in np.split(images, len(images) // batch)]
+    return float(np.mean(same))
 
 
 def _pairs(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -44,10 +46,20 @@ class OnnxRuntime:
         options.add_session_config_entry("session.qdqisint8allowed", "1")
         options.log_severity_level = 3
         source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
+        self._source, self._options = source, options
         self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._session.run(["logits"], {INPUT: images})[0]
+
+    def operators(self) -> dict[str, int]:
+        """How often each operator occurs in the graph that is really run, after the engine's optimizations."""
+        with tempfile.TemporaryDirectory() as folder:
+            self._options.optimized_model_filepath = str(Path(folder) / "optimized.onnx")
+            onnxruntime.InferenceSession(self._source, self._options, providers=["CPUExecutionProvider"])
+            nodes = onnx.load(Path(folder) / "optimized.onnx").graph.node
+        self._options.optimized_model_filepath = ""
+        return dict(sorted(Counter(node.op_type for node in nodes).items()))
 
     def outputs(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         names = [output.name for output in self._session.get_outputs()]

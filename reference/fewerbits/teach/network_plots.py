@@ -52,16 +52,19 @@ def accuracies(results: Mapping[str, Accuracy], title: str = "Accuracy with its 
 def ratios(
     measured: Mapping[str, Sequence[Ratio]],
     groups: Sequence[str],
-    ceiling: float,
+    predicted: Mapping[str, Sequence[float]],
     title: str = "How much faster is int8?",
 ) -> Figure:
-    """Median ratios with quartiles: one row per name, one marker per group; 1 and the ceiling as lines."""
+    """Median ratios with the interval of the median: one row per name, one marker per group, a line at 1.
+
+    `predicted` has ratios by group for some of the rows: a short dashed line in that row.
+    """
     figure, axes = new_figure(1.3 + 0.6 * len(measured))
     for index, group in enumerate(groups):
         offset = 0.22 * (index - (len(groups) - 1) / 2)
-        for row, series in enumerate(measured.values()):
+        for row, (name, series) in enumerate(measured.items()):
             ratio = series[index]
-            spread = [[ratio.median - ratio.lower_quartile], [ratio.upper_quartile - ratio.median]]
+            spread = [[ratio.median - ratio.low], [ratio.high - ratio.median]]
             axes.errorbar(
                 ratio.median,
                 row + offset,
@@ -72,8 +75,13 @@ def ratios(
                 markersize=6,
                 label=group if row == 0 else None,
             )
+            if name in predicted:
+                at = row + offset
+                label = None if index else "roofline's prediction"
+                axes.plot(
+                    [predicted[name][index]] * 2, [at - 0.12, at + 0.12], "-", color=BLACK, linewidth=3, label=label
+                )
     axes.axvline(1, color=BLACK, linewidth=1)
-    axes.axvline(ceiling, color=ORANGE, linestyle="--", linewidth=1.5, label=f"roofline: {ceiling:.1f}×")
     axes.set_yticks(range(len(measured)), list(measured))
     axes.set(
         title=title, xlabel="time of the candidate / time of int8", ylim=(len(measured) - 0.5, -0.5), xlim=(0, None)
@@ -86,10 +94,10 @@ def capstone(
     accuracy: Mapping[str, Mapping[str, Accuracy]],
     file_bytes: Mapping[str, Mapping[str, int]],
     ratios: Mapping[str, Mapping[str, Ratio]],
-    ceilings: Mapping[str, float],
+    predicted: Mapping[str, float],
 ) -> Figure:
     """Three panels with one row per network: accuracy with intervals, bytes of the file, int8's speed at batch 64."""
-    figure, (left, middle, right) = new_figure(1.9 + 0.75 * len(accuracy), columns=3, sharey=True)
+    figure, (left, middle, right) = new_figure(2.1 + 0.75 * len(accuracy), columns=3, sharey=True)
     panels: tuple[tuple[Any, Mapping[str, Mapping[str, Any]]], ...] = ((left, accuracy), (right, ratios))
     for axes, series in panels:
         kinds = list(next(iter(series.values())))
@@ -99,19 +107,21 @@ def capstone(
             spread = [middles - low, high - middles]
             style = {"fmt": MARKERS[index], "color": LINES[index], "capsize": 3, "markersize": 6}
             axes.errorbar(middles, rows, xerr=spread, label=kind, **style)
-    for index, kind in enumerate(next(iter(file_bytes.values()))):
-        sizes = [file_bytes[name][kind] / 1e6 for name in file_bytes]
-        middle.barh(np.arange(len(sizes)) + 0.2 * (2 * index - 1), sizes, height=0.36, color=LINES[index], label=kind)
-    for row, name in enumerate(ceilings):
-        label = "roofline" if row == 0 else None
-        right.plot([ceilings[name]] * 2, [row - 0.4, row + 0.4], "--", color=ORANGE, label=label)
+    kinds = list(next(iter(file_bytes.values())))
+    for index, kind in enumerate(kinds):
+        sizes = [file_bytes[name][kind] / 1e3 for name in file_bytes]
+        rows = np.arange(len(sizes)) + 0.8 * ((index + 0.5) / len(kinds) - 0.5)
+        middle.barh(rows, sizes, height=0.72 / len(kinds), color=LINES[index], label=kind)
+    for row, name in enumerate(predicted):
+        label = "roofline's prediction" if row == 0 else None
+        right.plot([predicted[name]] * 2, [row - 0.4, row + 0.4], "--", color=ORANGE, label=label)
     right.axvline(1, color=BLACK, linewidth=1)
     left.set_yticks(range(len(accuracy)), list(accuracy))
     left.set(title="Accuracy, 95 % interval", xlabel="share of right answers", ylim=(len(accuracy) - 0.5, -0.5))
     left.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     left.xaxis.set_major_locator(MaxNLocator(3))
-    middle.set(title="Size of the file", xlabel="megabytes")
-    right.set(title="int8 is faster than", xlabel="ratio, batch 64, one thread", xlim=(0, None))
+    middle.set(title="Size of the file", xlabel="kilobytes (1 kB = 1000 bytes)")
+    right.set(title="int8 is faster than", xlabel="ratio of times, one thread", xlim=(0, None))
     for axes in (left, middle, right):
         below = axes.transAxes + ScaledTranslation(0, -45 / 72, figure.dpi_scale_trans)
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=below)
@@ -122,4 +132,4 @@ def _interval(point: Accuracy | Ratio) -> tuple[float, float, float]:
     """Lower end, middle and upper end."""
     if isinstance(point, Accuracy):
         return point.low, point.value, point.high
-    return point.lower_quartile, point.median, point.upper_quartile
+    return point.low, point.median, point.high
