@@ -31,7 +31,7 @@ class Result:
 
     `predicted` is the roofline's gain of int8 by batch size, one thread: the least seconds that float32 needs over
     those that int8 needs. `least_seconds` are the latter, for one image: the measured time of float32 over them is
-    what no int8 kernel can beat.
+    the gain at int8's own roof.
     """
 
     name: str
