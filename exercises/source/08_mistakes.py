@@ -35,7 +35,7 @@ from fewerbits.tensor.uniform import Uniform
 #
 # A scale that is too large leaves codes unused. Write `used_codes(codes, qmin, qmax)`: the share of the codes
 # `qmin` … `qmax` that lie from the smallest to the largest code of a tensor, these two included. For the codes −3, 1, 4
-# of −8 … 7 it is 8/16 = 0.5. `codes` is an array of any integer type.
+# of −8 … 7 it is 8/16 = 0.5. `codes` is an array of any integer type, often `int8` or `uint8`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -91,8 +91,8 @@ check.bias_ratio(bias_ratio)
 # ## 3 · Which axis do the scales follow · ●●○ · 7 min
 #
 # Weights `q` (`int8`, two axes or four) come with a vector of scales `s`, and no one says for which axis. You have the
-# float weights `w` too. Write `scale_axis(w, q, s)`: the number of the axis along which the scales restore the weights.
-# Several axes may have the length of `s`.
+# float weights `w` too. Write `scale_axis(w, q, s)`: the number of the axis, counted from 0, along which the scales
+# restore the weights. Several axes may have the length of `s`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -174,7 +174,8 @@ for name, codes in integer_network.run(network, photographs[:20]).items():
 # ## 5 · Name ten mistakes · ●●● · 18 min
 #
 # Complete `name_mystery(number)`: for each network the number of its mistake in the list above. Two of the list are in
-# no network. A wrong name is answered with what one would see if it were true.
+# no network. The check stops at the first that is wrong, and says what one would see if that name were true. Name them
+# by your own looking first; then give the same tensors to `diagnose` and `diagnose_bias`, and see whether they agree.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -191,7 +192,9 @@ for name, codes in integer_network.run(network, photographs[:20]).items():
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# Activations: networks 1, 5, 9. Bias: 3, 7. Weights: 2, 4, 6, 8, 10.
+# `diagnose(network.folded.weights[name], network.codes[name], network.weights[name].scale, axis=0)` examines weights,
+# `diagnose_bias` a bias, and `diagnose` also an activation: values of the float network, and what `quantize` of its
+# scheme gives.
 #
 # </details>
 

@@ -444,8 +444,10 @@ def test_models_of_8_and_7_bits_have_no_notes() -> None:
 def test_a_bias_that_is_off_alike_everywhere_says_so() -> None:
     """Which of the scales is the wrong one a file cannot tell, and the repair names both."""
     plants = {
-        "and the same in all": lambda m: model_faults.scale_of(m, "conv2_weight_scale", by=3.0),
-        "32 of 32 differ": lambda m: model_faults.change(m, "conv2_bias_scale", lambda scale: np.roll(scale, 1)),
+        "and as many times in all 32 channels": lambda m: model_faults.scale_of(m, "conv2_weight_scale", by=3.0),
+        "32 of 32 channels are off": lambda m: model_faults.change(
+            m, "conv2_bias_scale", lambda scale: np.roll(scale, 1)
+        ),
     }
     for said, plant in plants.items():
         (found,) = diagnose_model(Fault("", "", "", tiny, plant).model())

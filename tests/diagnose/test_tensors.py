@@ -137,6 +137,14 @@ def test_an_innocent_scale_is_not_accused_of_one_wrong_code() -> None:
     assert "1 of 1000 codes are wrong, at 300, off by" in found.evidence
 
 
+def test_one_value_that_ends_lower_is_no_narrower_range() -> None:
+    x = np.append(np.linspace(-1, 1, 100), 1.2)
+    scheme = Uniform.fit(x)
+    codes = scheme.quantize(x)
+    codes[-1] -= 3  # still the largest code
+    assert names(x, codes, scheme.scale) == ["codes_unexplained"]
+
+
 def test_wrong_codes_have_a_place() -> None:
     w = np.random.default_rng(0).standard_normal((10, 8, 3, 3)).astype(np.float32)
     scheme = Uniform.fit(w)
@@ -159,6 +167,23 @@ def test_arithmetic_in_a_coarse_type_is_named_with_its_type() -> None:
         (found,) = diagnose(x, codes, scale)
         assert found.name == "computed_in_a_coarse_float_type"
         assert f"arithmetic in {kind}" in found.evidence
+
+
+def test_one_or_two_codes_convict_neither_a_float_type_nor_a_scale() -> None:
+    """Among few values a code that is one off fits many explanations."""
+    rng = np.random.default_rng(1)
+    hints = 0
+    for _ in range(60):
+        x = rng.standard_normal((10, 9)).astype(np.float32)
+        scheme = Uniform.fit(x, axis=0)
+        codes = scheme.quantize(x).astype(np.int16)
+        steps = x / scheme.scale[:, None]
+        place = np.unravel_index(np.argmax(np.abs(steps - np.rint(steps))), x.shape)  # the value closest to a tie
+        codes[place] += np.sign(steps[place] - codes[place]).astype(np.int16)
+        for found in diagnose(x, codes, scheme.scale, axis=0):  # none where the tie is exact: both codes are right
+            assert found.name == "codes_unexplained"
+            hints += "so few tell little" in found.evidence
+    assert hints >= 3
 
 
 def test_bfloat16_is_that_of_torch() -> None:

@@ -158,15 +158,25 @@ def scales_corrected_only(network):
     return replace(again, weights=schemes, codes=network.codes)
 
 
+def codes_and_bias_under_given_scales(network):
+    codes = {name: network.weights[name].quantize(weight) for name, weight in network.folded.weights.items()}
+    biases = {name: np.rint(bias / network.bias_scale(name)) for name, bias in network.folded.biases.items()}
+    return replace(network, codes=codes, biases={name: bias.astype(np.int32) for name, bias in biases.items()})
+
+
 SLIPS = {
     "used_codes": [
         ("steps_counted_for_codes", lambda q, low, high: (q.max().item() - q.min().item()) / (high - low)),
+        ("difference_in_the_code_type", lambda q, low, high: (np.max(q) - np.min(q) + 1) / (high - low + 1)),
+        ("eight_bits_taken_for_granted", lambda q, low, high: len(range(int(q.min()), int(q.max()) + 1)) / 256),
+        ("steps_counted_for_codes", lambda q, low, high: (int(q.max()) - int(q.min()) + 1) / (high - low)),
         ("distinct_codes_counted", lambda q, low, high: len(set(q.ravel().tolist())) / (high - low + 1)),
-        ("subtraction_in_the_code_type", lambda q, low, high: (q.max() - q.min() + 1.0) / (high - low + 1)),
+        ("difference_in_the_code_type", lambda q, low, high: (q.max() - q.min() + 1.0) / (high - low + 1)),
     ],
     "bias_ratio": [
         ("ratio_upside_down", lambda s_x, s_w, s_b: (s_w * s_x) / s_b),
         ("difference_for_ratio", lambda s_x, s_w, s_b: [b - s_x * w for w, b in zip(s_w, s_b)]),
+        ("second_scale_multiplied", lambda s_x, s_w, s_b: [b / s_x * w for w, b in zip(s_w, s_b)]),
         ("bias_at_one_scale_only", lambda s_x, s_w, s_b: np.divide(s_b, s_w)),
         ("bias_at_one_scale_only", lambda s_x, s_w, s_b: [b / s_x for b in s_b]),
     ],
@@ -177,7 +187,11 @@ SLIPS = {
     ],
     "output_shift": [
         ("zero_point_of_wrong_sign", lambda q, s_x, s_w, a, b: s_x * s_w * (b - a) * q.sum(axis=1)),
-        ("scale_forgotten", lambda q, s_x, s_w, a, b: s_w * (a - b) * q.sum(1)),
+        ("one_scale_missing", lambda q, s_x, s_w, a, b: s_w * (a - b) * q.sum(1)),
+        ("one_scale_missing", lambda q, s_x, s_w, a, b: s_x * (a - b) * q.sum(1)),
+        ("direction_lost", lambda q, s_x, s_w, a, b: s_x * s_w * abs(b - a) * q.sum(axis=1)),
+        ("inputs_counted", lambda q, s_x, s_w, a, b: s_x * s_w * (a - b) * len(q[0])),
+        ("summed_over_everything", lambda q, s_x, s_w, a, b: s_x * s_w * (a - b) * q.sum()),
         ("scale_forgotten", lambda q, s_x, s_w, a, b: (a - b) * q.sum(1)),
         ("summed_over_the_outputs", lambda q, s_x, s_w, a, b: q.sum(axis=0) * s_w * s_x * (a - b)),
         ("shift_of_one_value", lambda q, s_x, s_w, a, b: s_x * (a - b) * np.ones(q.shape[0])),
@@ -189,10 +203,11 @@ SLIPS = {
     "repair": [
         ("nothing_repaired", lambda network: replace(network)),
         ("former_codes_under_new_scales", scales_corrected_only),
+        ("quantized_with_the_given_scales", codes_and_bias_under_given_scales),
     ],
 }
 
 UNNAMED = {
     "name_mystery": [lambda number: 7, lambda number: 99, lambda number: {8: 4}.get(number, RIGHT[number - 1])],
-    "repair": [lambda network: mysteries.mystery(1).network, lambda network: network.folded],
+    "repair": [lambda network: mysteries.mystery(1).network, lambda network: network.folded, lambda network: (1, {})],
 }

@@ -16,6 +16,8 @@ from fewerbits.diagnose.words import finding
 
 # Rounding at random errs as often as the fractions say; within so many standard deviations it is named.
 DEVIATIONS, LEAST_AT_RANDOM = 4, 8
+# One or two codes that are one off have many explanations: a scale a little different, arithmetic in float16.
+LEAST_WRONG = 3
 SHOWN = 8  # places that evidence lists
 
 
@@ -53,6 +55,8 @@ def _explained(case: Case) -> tuple[str, str] | None:
     for name, rule in RULES:
         if case.explained_by(rule):
             return name, "this mistake"
+    if np.count_nonzero(~case.correct) < LEAST_WRONG:
+        return None
     if kind := coarse_arithmetic(case):
         return "computed_in_a_coarse_float_type", f"arithmetic in {kind}"
     if line := line_of(case):
@@ -146,4 +150,6 @@ def _unexplained(case: Case, wrong: Array, example: str) -> str:
         text += f", at {', '.join(map(str, np.flatnonzero(wrong)))}"
     off = np.abs(case.codes - case.predicted(case.x))[wrong]
     by = f"off by {off.min():.0f}" if off.min() == off.max() else f"off by {off.min():.0f} to {off.max():.0f}"
+    if np.count_nonzero(wrong) < LEAST_WRONG and (kind := coarse_arithmetic(case)):
+        by += f" (arithmetic in {kind} would give them too, but so few tell little)"
     return f"{text}, {by}; {example}"

@@ -201,15 +201,18 @@ def bias_scale(graph: Graph) -> Iterator[Finding]:
         if (np.abs(ratio - 1) <= BIAS_TOLERANCE).all():
             continue
         worst = int(np.argmax(np.abs(np.log(ratio))))
-        channel = f" in channel {worst}" if ratio.size > 1 else ""
-        even = ratio.size > 1 and (np.abs(ratio / ratio[worst] - 1) <= BIAS_TOLERANCE).all()
+        even = (np.abs(ratio / ratio[worst] - 1) <= BIAS_TOLERANCE).all()
         off = np.count_nonzero(np.abs(ratio - 1) > BIAS_TOLERANCE)
-        alike = "" if ratio.size == 1 else ", and the same in all" if even else f"; {off} of {ratio.size} differ"
+        channel = f" in channel {worst}; {off} of {ratio.size} channels are off"
+        if ratio.size > 1 and even:
+            channel = f" in channel {worst}, and as many times in all {ratio.size} channels"
+        elif ratio.size == 1:
+            channel = ""
         yield Finding(
             "bias_with_its_own_scale",
             label(product.node),
             f"{label(product.bias_node)} has the bias at scale {stated[worst % stated.size]:.6g}, which is "
-            f"{ratio[worst]:.4g} times s_x·s_w = {wanted[worst % wanted.size]:.6g}{channel}{alike}",
+            f"{ratio[worst]:.4g} times s_x·s_w = {wanted[worst % wanted.size]:.6g}{channel}",
             "Store the bias as int32 codes rint(b/(s_x·s_w)) with scale s_x·s_w and zero point 0: engines add the "
             "codes to the accumulator and do not look at another scale. If the scale of the input or of the weights "
             "was changed after the bias was stored, restore that one instead.",

@@ -41,8 +41,9 @@ def _dequantized_by(name: str) -> Callable[[FloatArray, Uniform], FloatArray]:
 
 
 def _without_zero(x: FloatArray, scheme: Uniform) -> FloatArray:
-    """The values stand 10 higher, so that their range does not contain zero, and come back that much lower."""
-    scale, zero_point = mistakes.find("range without zero", "affine_parameters")(x + 10.0, scheme.bits)
+    """Values and range stand 10 higher, so that the range does not contain zero, and come back that much lower."""
+    ends = 10.0 + float(scheme.scale) * (np.array([scheme.qmin, scheme.qmax]) - int(scheme.zero_point))
+    scale, zero_point = mistakes.find("range without zero", "affine_parameters")(ends, scheme.bits)
     codes = np.clip(np.rint((x + 10.0) / scale) + zero_point, scheme.qmin, scheme.qmax)
     return scale * (codes - zero_point) - 10.0
 

@@ -36,6 +36,7 @@ def _all_named(probes: Sequence[Probe], answers: Sequence[Any]) -> str:
     return f"all {len(probes)} networks are named."
 
 
+# Without a list of what is right so far: it would turn `return 1`, `return 2`, … into a way to the answers.
 name_mystery = Task(
     call="name_mystery(number)",
     returns=(Output("name", loose_shape=True),),
@@ -43,16 +44,18 @@ name_mystery = Task(
     probes=lambda: [(number,) for number in NUMBERS],
     summary=_all_named,
     divisible=False,
-    names=tuple(f"mystery {number}" for number in NUMBERS),
-    measure=lambda answer, number: "named",
 )
 
 
-@lru_cache(maxsize=64)
 def integers(network: Any) -> Array:
     """Every code of a network on a few photographs, one after the other, and the logits."""
     if not isinstance(network, QuantizedNetwork):
         raise TypeError(f"it is {type(network).__name__}, expected is a QuantizedNetwork")
+    return _integers(network)
+
+
+@lru_cache(maxsize=64)
+def _integers(network: QuantizedNetwork) -> Array:
     values = integer_network.run(network, mysteries.photographs()[0][:IMAGES])
     parts = [codes.astype(np.float64).ravel() for name, codes in values.items() if name != "image"]
     return np.concatenate(parts)

@@ -102,3 +102,40 @@ def only_the_bias_repaired(network: QuantizedNetwork) -> QuantizedNetwork:
 @also(one_scale_for_all_channels, "repair")
 def repaired_per_tensor(network: QuantizedNetwork) -> QuantizedNetwork:
     return _repaired(network, axis=None)
+
+
+@mistake(
+    "repair",
+    symptom="Networks whose scales are right are repaired; those with a wrong scale are not.",
+    cause="The weights were quantized again with the scales that came with the network, which may be wrong.",
+    repair="Fit a new scheme to the float weights first.",
+    source="common when the codes are suspected and the scales are not",
+)
+def quantized_with_the_given_scales(network: QuantizedNetwork) -> QuantizedNetwork:
+    codes, biases = {}, {}
+    for name, weight in network.folded.weights.items():
+        source = network.activations[network.folded.layer(name).inputs[0]]
+        codes[name] = network.weights[name].quantize(weight)
+        biases[name] = quantize_bias(network.folded.biases[name], source.scale, np.asarray(network.weights[name].scale))
+    return replace(network, codes=codes, biases=biases)
+
+
+@mistake(
+    "repair",
+    symptom="The weights are right and every bias is off by one factor for each layer.",
+    cause="The bias codes were made with the scale of the layer's own output; sums count in the unit of its input.",
+    repair="Take the scale of the activation that the layer reads.",
+    source="common, since the output has the layer's name",
+)
+def bias_at_the_scale_of_the_output(network: QuantizedNetwork) -> QuantizedNetwork:
+    anew = _repaired(network)
+    biases = {
+        # The logits are not quantized: their own scale is that of the input.
+        name: quantize_bias(
+            network.folded.biases[name],
+            network.activations.get(name, network.activations[network.folded.layer(name).inputs[0]]).scale,
+            np.asarray(anew.weights[name].scale),
+        )
+        for name in network.biases
+    }
+    return replace(anew, biases=biases)

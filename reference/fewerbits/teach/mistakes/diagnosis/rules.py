@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fewerbits.teach.mistakes.integers.sums import bias_at_one_scale_only
 from fewerbits.teach.mistakes.record import also, mistake
-from fewerbits.teach.mistakes.uniform.codes import scale_forgotten, subtraction_in_the_code_type
+from fewerbits.teach.mistakes.uniform.codes import scale_forgotten
 from fewerbits.teach.mistakes.uniform.parameters import zero_point_of_wrong_sign
 from fewerbits.teach.mistakes.uniform.tensors import scales_along_the_last_axis
 
@@ -18,8 +18,8 @@ Array = NDArray[Any]
 
 @mistake(
     "used_codes",
-    symptom="A tensor that uses every code has a share a little below 1.",
-    cause="The steps between the smallest and the largest code were counted; there is one code more than steps.",
+    symptom="A tensor that uses every code has a share that is not quite 1.",
+    cause="Steps were counted, of the tensor or of the range; from the first code to the last is one code more.",
     repair="Add 1 to the difference of two codes to count the codes from the one to the other.",
     source="common, the fence post error",
 )
@@ -30,6 +30,22 @@ def steps_counted_for_codes(codes: Array, qmin: int, qmax: int) -> float:
 @also(steps_counted_for_codes, "used_codes")
 def steps_of_all_steps(codes: Array, qmin: int, qmax: int) -> float:
     return (int(codes.max()) - int(codes.min())) / (qmax - qmin)
+
+
+@also(steps_counted_for_codes, "used_codes")
+def codes_of_all_steps(codes: Array, qmin: int, qmax: int) -> float:
+    return (int(codes.max()) - int(codes.min()) + 1) / (qmax - qmin)
+
+
+@mistake(
+    "used_codes",
+    symptom="Right for 8 bits, far too small for 4.",
+    cause="The share is one of 256 codes, whatever qmin and qmax are.",
+    repair="Divide by the number of codes from qmin to qmax.",
+    source="common where all tensors at hand have 8 bits",
+)
+def eight_bits_taken_for_granted(codes: Array, qmin: int, qmax: int) -> float:
+    return (int(codes.max()) - int(codes.min()) + 1) / 256
 
 
 @mistake(
@@ -43,9 +59,31 @@ def distinct_codes_counted(codes: Array, qmin: int, qmax: int) -> float:
     return np.unique(codes).size / (qmax - qmin + 1)
 
 
-@also(subtraction_in_the_code_type, "used_codes")
-def range_in_the_code_type(codes: Array, qmin: int, qmax: int) -> float:
+@mistake(
+    "used_codes",
+    symptom="Tensors that use more than half of their codes seem to use few, or none.",
+    cause="The difference of two codes is computed in their own type, where a result beyond its end wraps around.",
+    repair="Convert both codes to Python integers, or to a wider type, before the difference is taken.",
+    source="common with int8 and uint8",
+)
+def difference_in_the_code_type(codes: Array, qmin: int, qmax: int) -> float:
     return float((codes.max(keepdims=True) - codes.min(keepdims=True)).reshape(-1)[0] + 1.0) / (qmax - qmin + 1)
+
+
+@also(difference_in_the_code_type, "used_codes")
+def difference_of_scalars(codes: Array, qmin: int, qmax: int) -> float:
+    return (codes.max() - codes.min() + 1) / (qmax - qmin + 1)
+
+
+@mistake(
+    "bias_ratio",
+    symptom="The ratio of a healthy layer is the square of its weight scale.",
+    cause="Division and product are taken from left to right: the weight scale multiplies, and only s_x divides.",
+    repair="Put s_x·s_w in parentheses.",
+    source="common, a/b*c for a/(b*c)",
+)
+def second_scale_multiplied(s_x: float, s_w: Array, s_b: Array) -> Array:
+    return s_b / s_x * s_w
 
 
 @mistake(
@@ -128,12 +166,18 @@ def shift_in_codes(q_w: Array, s_x: float, s_w: Array, z_written: int, z_read: i
     return _shift(q_w, 1.0, np.ones(len(q_w)), z_written - z_read)
 
 
-@also(scale_forgotten, "output_shift")
-def shift_without_the_input_scale(q_w: Array, s_x: float, s_w: Array, z_written: int, z_read: int) -> Array:
+@mistake(
+    "output_shift",
+    symptom="The shifts are too large by one factor, or by another for each output.",
+    cause="One of the two scales is missing: a product of codes stands for a number only after both.",
+    repair="Multiply by s_x and by s_w.",
+    source="common where a shift is counted in codes of one side and in numbers of the other",
+)
+def one_scale_missing(q_w: Array, s_x: float, s_w: Array, z_written: int, z_read: int) -> Array:
     return _shift(q_w, 1.0, s_w, z_written - z_read)
 
 
-@also(scale_forgotten, "output_shift")
+@also(one_scale_missing, "output_shift")
 def shift_without_the_weight_scale(q_w: Array, s_x: float, s_w: Array, z_written: int, z_read: int) -> Array:
     return _shift(q_w, s_x, np.ones(len(q_w)), z_written - z_read)
 
@@ -158,3 +202,36 @@ def shift_of_one_value(q_w: Array, s_x: float, s_w: Array, z_written: int, z_rea
 )
 def summed_over_the_outputs(q_w: Array, s_x: float, s_w: Array, z_written: int, z_read: int) -> Array:
     return _shift(q_w, s_x, s_w, z_written - z_read, axis=0)
+
+
+@mistake(
+    "output_shift",
+    symptom="All outputs are said to be off by one and the same number of codes.",
+    cause="The inputs were counted; each enters an output times its weight, so that the weights count.",
+    repair="Take the sum of the weight codes of each output in place of their number.",
+    source="common when weights are thought of as ones",
+)
+def inputs_counted(q_w: Array, s_x: float, s_w: Array, z_written: int, z_read: int) -> Array:
+    return s_x * s_w * (z_written - z_read) * q_w.shape[1]
+
+
+@mistake(
+    "output_shift",
+    symptom="The shifts of all outputs differ by their scales alone.",
+    cause="The weights of all outputs were added together; each output has weights of its own.",
+    repair="Sum along axis 1, the inputs, and keep axis 0.",
+    source="a sum without axis, common",
+)
+def summed_over_everything(q_w: Array, s_x: float, s_w: Array, z_written: int, z_read: int) -> Array:
+    return s_x * s_w * (z_written - z_read) * q_w.astype(np.int64).sum()
+
+
+@mistake(
+    "output_shift",
+    symptom="Every shift is predicted upwards or downwards with the weights, whichever zero point is the larger.",
+    cause="The magnitude of the difference was taken: then it is lost which of the two zero points is the larger.",
+    repair="Keep the sign of the difference of the zero points.",
+    source="common where differences are thought of as distances",
+)
+def direction_lost(q_w: Array, s_x: float, s_w: Array, z_written: int, z_read: int) -> Array:
+    return _shift(q_w, s_x, s_w, abs(z_written - z_read))
