@@ -13,24 +13,26 @@
 # %% [markdown]
 # # Exercises: Take numbers apart, and weigh them
 #
-# Six exercises to lesson 01, about **40 minutes**, from ●○○ (one formula) to ●●● (several ideas at once). Work in the
+# Six exercises to lesson 01, about **50 minutes**, from ●○○ (one formula) to ●●● (several ideas at once). Work in the
 # copy in the folder `work/`: no update touches it.
 #
 # Each exercise is one cell. Replace `raise NotImplementedError`, run the cell, and the check at its end answers:
 # ✓ solved · ✗ not yet, with the smallest input that shows it · ○ not attempted. Any correct style passes: loops or
-# NumPy, lists or arrays. When you are stuck, open a hint; each says a little more than the one before.
+# NumPy, lists or arrays. (The package can do some of it; write your own.) All arrays have one dimension. Messages show
+# patterns in binary, with `_` between the fields. When you are stuck, open a hint; each says a little more than the one
+# before.
 
 # %%
 import numpy as np
 from fewerbits.teach import check, exercises
 
 # %% [markdown]
-# ## 1 · Does it fit? · ●○○ · 4 min
+# ## 1 · Does it fit? · ●○○ · 5 min
 #
 # Write `model_gib(parameters, bits, group_size, scale_bytes)`: the size of a quantized model in **GiB**, as the memory
 # of a machine is counted. Each parameter is a code of `bits` bits. In file order, every `group_size` parameters share
 # one scale of `scale_bytes` bytes; what is left at the end shares one too. For example 100 parameters in groups of 64
-# have two scales. Do not round.
+# have two scales, and so have 128. Do not round: 10 codes of 3 bits are 3.75 bytes here.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -59,13 +61,13 @@ check.model_gib(model_gib)
 # tensor instead: sizes that are almost right are the dangerous ones.
 
 # %% [markdown]
-# ## 2 · What does it say? · ●●○ · 10 min
+# ## 2 · What does it say? · ●●○ · 13 min
 #
 # Write `float_value(patterns, exponent_bits, fraction_bits)`: the values of float patterns of any division. `patterns`
 # is an array of `uint8` or `uint16`; from the left each has one sign bit, the exponent field and the fraction. The
-# bias is the usual one, 127 for 8 exponent bits and 15 for 5. Zero and the subnormals are to be right too. Exponent
-# fields of all ones, infinity and NaN, do not occur (for one format, E4M3, they are ordinary values and read like the
-# others).
+# bias follows from the number of exponent bits, as under the table of section 3. Zero and the subnormals are to be
+# right too. Exponent fields of all ones, infinity and NaN, do not occur (for one format, E4M3, they are ordinary values
+# and read like the others).
 #
 # <details><summary>Hint 1</summary>
 #
@@ -75,7 +77,8 @@ check.model_gib(model_gib)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# What is 2ᵉ⁻¹ − 1 for e = 8, and for e = 5?
+# Which bias do 3 exponent bits have? And what is the value of 0 00 01, by hand, with two bits of exponent and two of
+# fraction?
 #
 # </details>
 # <details><summary>Hint 3</summary>
@@ -106,7 +109,7 @@ check.float_value(float_value)
 # the exponent of all ones.
 
 # %% [markdown]
-# ## 3 · How far to the neighbour? · ●●○ · 6 min
+# ## 3 · How far to the neighbour? · ●●○ · 7 min
 #
 # Write `spacing(x, fraction_bits, lowest_exponent)`: for each value of `x`, the distance from its magnitude |x| to the
 # next larger value of a float format, which has `fraction_bits` bits of fraction and whose lowest normal octave begins
@@ -116,7 +119,7 @@ check.float_value(float_value)
 #
 # <details><summary>Hint 1</summary>
 #
-# In the octave from 4 to 8, 2ᵐ steps share a length of 4. What is 4, seen from x = 5?
+# In the octave from 4 to 8, 2ᵐ steps share a length of 4. And 4 is the power of two at or below x = 5.
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -126,7 +129,7 @@ check.float_value(float_value)
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# Make |x| at least 2 to the power `lowest_exponent` **before** you take the logarithm: `np.maximum`.
+# Make |x| at least 2 to the power `lowest_exponent`, with `np.maximum`, and there is no logarithm of 0.
 #
 # </details>
 
@@ -147,12 +150,12 @@ check.spacing(spacing)
 # does this for float16, float32 and float64.
 
 # %% [markdown]
-# ## 4 · Sixteen bits less · ●●○ · 7 min
+# ## 4 · Sixteen bits less · ●●○ · 9 min
 #
 # Write `to_bfloat16(patterns)`: float32 patterns (an array of `uint32`) become bfloat16 patterns, whole numbers from 0
 # to 65535, **rounded to the nearest** value. A tie, just between two neighbours, goes to the pattern whose last bit is
-# 0. NaN and infinity do not occur. What is rounded up beyond the largest bfloat16 shall become infinity, 0x7F80 or
-# 0xFF80; with most ways to write it, it does so by itself.
+# 0. NaN and infinity do not occur. What is rounded up beyond the largest bfloat16 shall become infinity, an exponent
+# field of all ones and a fraction of 0; with most ways to write it, it does so by itself.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -186,11 +189,11 @@ def to_bfloat16(patterns):
 check.to_bfloat16(to_bfloat16)
 
 # %% [markdown] tags=["solution"]
-# The trick: `(patterns + 0x7FFF + (patterns >> 16) % 2) >> 16`. An odd pattern needs half to carry, an even one a
+# The trick: `(patterns + 32767 + (patterns >> 16) % 2) >> 16`. An odd pattern needs half to carry, an even one a
 # little more. NaN needs care in both: its fraction may be cut off, which leaves infinity, or carry into the sign.
 
 # %% [markdown]
-# ## 5 · Two in a byte · ●●○ · 5 min
+# ## 5 · Two in a byte · ●●○ · 6 min
 #
 # Write `pack_int4(codes)`: int4 codes, an `int8` array of values from −8 to 7, become bytes from 0 to 255, two codes
 # in each. The **first** code of a pair takes the lower four bits of its byte, the second the upper four; negative codes
@@ -203,7 +206,8 @@ check.to_bfloat16(to_bfloat16)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `code & 0xF` keeps the lower four bits. Shifted by four, `<< 4`, or times 16, they are the upper half.
+# `code & 0b1111` keeps the lower four bits. Shifted by four, `<< 4`, or times 16, they are the upper half. What is
+# `np.array([15], np.int8) << 4`, and why?
 #
 # </details>
 # <details><summary>Hint 3</summary>
@@ -217,7 +221,7 @@ check.to_bfloat16(to_bfloat16)
 def pack_int4(codes):
     # SOLUTION
     padding = np.zeros(len(codes) % 2, np.int8)
-    nibbles = np.concatenate([codes, padding]).astype(np.uint8) & 0xF
+    nibbles = np.concatenate([codes, padding]).astype(np.uint8) & 0b1111
     return nibbles[::2] | nibbles[1::2] << 4
     # END SOLUTION
 
@@ -225,13 +229,14 @@ def pack_int4(codes):
 check.pack_int4(pack_int4)
 
 # %% [markdown]
-# ## 6 · What int8 can gain · ●●● · 8 min
+# ## 6 · What int8 can gain · ●●● · 10 min
 #
 # Write `int8_gain(macs, activations, weights, batch, bandwidth, float32_peak, int8_peak)`: how many times as fast as
 # float32 a network can be in int8 at most, by its roofline. The first three are arrays with one entry per layer:
 # multiply-accumulates per image, values that it reads and writes per image, and its number of weights. The weights are
 # read once for the whole `batch`. `bandwidth` is in bytes per second, the peaks are in multiply-accumulates per
-# second. A float32 value has 4 bytes, an int8 value 1. Layers run one after the other.
+# second. A float32 value has 4 bytes, an int8 value 1. Layers run one after the other. A pooling is a layer too, with 0
+# MACs and 0 weights.
 #
 # For example, one layer of 10,000 MACs, 20,000 activations and 100 weights, batch 1, at 10¹⁰ bytes per second and
 # peaks of 5·10¹⁰ and 10¹¹ gains 4: it waits for its bytes both times.
@@ -244,13 +249,13 @@ check.pack_int4(pack_int4)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Bytes per image: bytes per value × (activations + weights / batch).
+# Count everything for one image. Which of the three numbers per layer does a batch share?
 #
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# A helper `seconds(peak, size)` that adds up `np.maximum(...)` of all layers, called twice. The gain is the ratio of
-# the two sums.
+# Bytes per image: bytes per value × (activations + weights / batch). A helper `seconds(peak, size)` adds up
+# `np.maximum(...)` of all layers and is called twice. The gain is the ratio of the two sums.
 #
 # </details>
 

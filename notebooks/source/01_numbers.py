@@ -10,9 +10,10 @@
 # - predict the bytes of a model, the time to move them, and the energy of arithmetic on them;
 # - measure what your machine can do at most, draw its roofline, and predict what int8 can gain.
 #
-# **You need** Python and NumPy; lesson 00 to know that everything runs.
+# **You need** Python and NumPy; lesson 00 to know that everything runs. Sections 1 to 5 are about bits, 6 to 10 about
+# what they cost: a good place for a break is between them.
 #
-# **Time**: 50 minutes of reading and guessing, 40 minutes of exercises.
+# **Time**: 65 minutes of reading and guessing, 50 minutes of exercises.
 #
 # In this lesson you guess before you look. Put a number in place of the dots in `my_guess = ...`, then run this cell
 # and the next one. (Percent are numbers like 50.) A wrong guess costs nothing and is worth more than none.
@@ -34,10 +35,11 @@ plots.use_style()
 # %% [markdown]
 # ## 1 · A byte says nothing by itself
 #
-# A **bit** is 0 or 1, a **byte** eight of them; a row of bits is a **pattern**. Python writes a pattern as `0b...`.
-# What it says depends on who reads it. As an unsigned integer, `uint8`, the bits count 128, 64, 32, 16, 8, 4, 2, 1
-# from the left, so that eight ones are 255. NumPy's `view` reads the same bytes as another type and changes none of
-# them. For `int8` one thing differs: the first bit counts **−128** in place of 128. Then what are eight ones?
+# A **bit** is 0 or 1, a **byte** eight of them; a row of bits is a **pattern**. Python writes a pattern as `0b...`, or
+# in base 16 with four bits to a digit: `0b11111010` is `0xFA`. What it says depends on who reads it. As an unsigned
+# integer, `uint8`, the bits count 128, 64, 32, 16, 8, 4, 2, 1 from the left, so that eight ones are 255. NumPy's `view`
+# reads the same bytes as another type and changes none of them. For `int8` one thing differs: the first bit counts
+# **−128** in place of 128. Then what are eight ones?
 
 # %%
 my_guess = ...
@@ -48,8 +50,8 @@ eight_ones = np.array([0b11111111], np.uint8)
 reveal(my_guess, int(eight_ones.view(np.int8)[0]), digits=0)
 
 # %% [markdown]
-# −128 + 127. This way to write negative integers is **two's complement**. A pattern that starts with 1 is negative,
-# and adding works without a thought about signs. All 256 patterns, weighed bit by bit:
+# −128 + 127. This way to write negative integers is **two's complement**. A pattern that starts with 1 is negative, and
+# the same addition serves both types: what runs over the eighth bit is dropped. All 256 patterns, weighed bit by bit:
 
 # %%
 every_byte = np.arange(256).astype(np.uint8)
@@ -59,6 +61,7 @@ weight_of_bit = np.array([-128, 64, 32, 16, 8, 4, 2, 1])
 as_int8 = bits_of_bytes @ weight_of_bit
 print(f"int8 runs from {as_int8.min()} to {as_int8.max()}: there is no +128")
 assert np.array_equal(as_int8, every_byte.view(np.int8))
+assert (eight_ones + np.uint8(3)).view(np.int8)[0] == -1 + 3
 
 # %% [markdown]
 # **int4** is the same with four bits, which count −8, 4, 2, 1. Which integer is 1001?
@@ -139,7 +142,8 @@ print(f"{weights.size:,} weights, from {weights.min():.2f} to {weights.max():.2f
 
 # %% [markdown]
 # The exponent field has 256 patterns. How many different ones occur in these 36,864 weights? (The largest is about a
-# third, so its exponent is −2. Near zero the weights are about evenly spread: at half the magnitude, half are left.)
+# third, so its exponent is −2. Near zero the weights are about evenly spread, so that each octave, from a power of two
+# to the next, holds half as many as the one above. When are none left?)
 
 # %%
 my_guess = ...
@@ -150,16 +154,24 @@ exponents_in_use = np.unique(weight_patterns >> 23 & 0b11111111)
 reveal(my_guess, len(exponents_in_use), digits=0)
 
 # %%
-print("exponent fields in use:", exponents_in_use)
-assert len(exponents_in_use) < 32
+exponents_in_use, weights_in_octave = np.unique(weight_patterns >> 23 & 0b11111111, return_counts=True)
+print("field  ", *(f"{field:5}" for field in exponents_in_use))
+print("weights", *(f"{count:5}" for count in weights_in_octave))
+assert len(exponents_in_use) == 18
+assert exponents_in_use[np.argmax(weights_in_octave)] == 122
+assert weights_in_octave.max() == 11_321 < 2**14
 
 # %% [markdown]
+# The fullest octave has field 122. Its 11,321 weights can be halved 13 times before 1 is left, down to field 109. Three
+# octaves lie above, and one straggler below.
+#
 # Trained weights use a small part of what float32 can say. That is the opening for everything in this course.
 #
 # Two exponent fields are set apart. **All ones**: infinity, or NaN ("not a number"), if the fraction is not 0. **All
 # zeros**: here the hidden digit is 0 and not 1, and the exponent is that of field 1. This gives zero, and the
-# **subnormals**, which step evenly down to it. All other numbers are called **normal**. (`float32_from_fields` is right
-# for normal numbers only; exercise 2 makes it complete, and for any format.)
+# **subnormals**, which step evenly down to it: field 0 with fraction 000…001 is 0.00…01 in base 2, that is 2⁻²³, times
+# 2⁻¹²⁶ (field 1 less 127), which makes 2⁻¹⁴⁹. All other numbers are called **normal**. (`float32_from_fields` is
+# right for normal numbers only; exercise 2 makes it complete, and for any format.)
 
 # %%
 specials = np.array([0.0, 2.0**-149, 2.0**-126, 1.0, np.inf, np.nan], np.float32)
@@ -183,6 +195,8 @@ assert np.finfo(np.float32).smallest_normal == 2.0**-126
 # | float16 | 1 | 5 | 10 | 15 |
 # | FP8 E5M2 | 1 | 5 | 2 | 15 |
 # | FP8 E4M3 | 1 | 4 | 3 | 7 |
+#
+# The bias of e exponent bits is 2ᵉ⁻¹ − 1, so that 1.0 stands in the middle of the exponents.
 #
 # The largest normal exponent field of float16 is 30, since 31 is set apart; the bias is 15. What is its largest finite
 # value?
@@ -215,44 +229,51 @@ assert abs(from_upper_half[0] / seventy_thousand[0] - 1) < 2.0**-7
 
 # %% [markdown]
 # bfloat16 has the range, float16 the finer steps. (Shifting cuts off; it does not round. More about that at the end.)
-# Now 1/3 in all of them, **rounded** to the nearest value by the course's package. `minifloat.encode` gives patterns,
-# `minifloat.decode` values:
+# Now 1/3 in all of them, **rounded** to the nearest value by the course's package. `minifloat.encode` gives patterns
+# (for what is too large that of the largest value; infinity on request), `minifloat.decode` values:
 
 # %%
 third = np.array([1 / 3], np.float32)
 print(f"float32   {with_gaps(third.view(np.uint32)[0], 8, 23)}  {third[0]:.7f}")
 
 off = []
-for record in (FLOAT16, BFLOAT16, E4M3FN, E5M2):
-    pattern = minifloat.encode(1 / 3, record)
-    value = float(minifloat.decode(pattern, record))
+for each in (FLOAT16, BFLOAT16, E4M3FN, E5M2):
+    pattern = minifloat.encode(1 / 3, each)
+    value = float(minifloat.decode(pattern, each))
     off.append(abs(3 * value - 1))
-    gaps = with_gaps(pattern, record.exponent_bits, record.mantissa_bits)
-    print(f"{record.name:9} {gaps:34}  {value:.7f}  off by {100 * off[-1]:.2f} %")
+    gaps = with_gaps(pattern, each.exponent_bits, each.mantissa_bits)
+    print(f"{each.name:9} {gaps:34}  {value:.7f}  off by {100 * off[-1]:.2f} %")
 
 assert off[0] < off[1] < off[2] < off[3] < 2.0**-3
 
 # %% [markdown]
-# Is that package right? A format of 16 bits has only 65,536 patterns, so compare **all** of them with NumPy's float16:
+# Is that package right? A format of 16 bits has only 65,536 patterns, so decode **all** of them as NumPy's float16
+# does, and encode many random numbers, a third of them subnormal:
 
 # %%
 every_pattern = np.arange(2**16).astype(np.uint16)
 
 assert np.array_equal(minifloat.decode(every_pattern, FLOAT16), every_pattern.view(np.float16), equal_nan=True)
-print("all 65,536 patterns of float16 say the same")
+
+rng = np.random.default_rng(1)
+numbers = (rng.normal(size=100_000) * 2.0 ** rng.uniform(-26, 13, size=100_000)).astype(np.float32)
+assert np.abs(numbers).max() < 65504
+assert np.array_equal(minifloat.encode(numbers, FLOAT16), numbers.astype(np.float16).view(np.uint16))
+print("all 65,536 patterns of float16 and 100,000 roundings agree")
 
 # %% [markdown]
 # E4M3 makes an exception, to save patterns: it has no infinity, and only fraction 111 in the exponent field of all ones
-# is NaN. So its largest value is 1.75·2⁸. (Its full name, E4M3FN, says so: *finite*, with *NaN*.)
+# is NaN. So its largest value is 1.75·2⁸. (Its full name, E4M3FN, says so: *finite*, with *NaN*.) The column
+# `subnormal` holds the smallest of them, the first value above zero:
 
 # %%
-print(f"{'':10}{'largest':>12}{'smallest normal':>17}{'smallest':>12}{'step above 1':>14}")
-for record in (BFLOAT16, FLOAT16, E5M2, E4M3FN):
+print(f"{'':10}{'largest':>12}{'smallest normal':>17}{'subnormal':>12}{'step above 1':>14}")
+for each in (BFLOAT16, FLOAT16, E5M2, E4M3FN):
     # The next pattern is the next value.
-    one_and_next = minifloat.decode(minifloat.encode(1.0, record) + np.arange(2), record)
+    one_and_next = minifloat.decode(minifloat.encode(1.0, each) + np.arange(2), each)
     step_above_one = one_and_next[1] - one_and_next[0]
-    print(f"{record.name:10}{record.max:12.4g}{record.min_normal:17.3g}{record.smallest:12.3g}{step_above_one:14.4g}")
-    assert step_above_one == 2.0**-record.mantissa_bits
+    print(f"{each.name:10}{each.max:12.5g}{each.min_normal:17.3g}{each.smallest:12.3g}{step_above_one:14.4g}")
+    assert step_above_one == 2.0**-each.mantissa_bits
 
 assert E4M3FN.max == 1.75 * 2**8 == 448
 assert np.isnan(minifloat.decode(0b01111111, E4M3FN))
@@ -283,17 +304,17 @@ assert left == 0
 # The next float32 is 2²⁴ + 2. (2²⁴ + 1 lies just between; such a **tie** goes to the value whose last bit is 0.) A
 # counter in float32 stands still there, and no error is raised.
 #
-# Now floats and integers on one axis. Two FP8 formats and int8, the last with a step of 1/8 so that it has the same
-# range here:
+# Now floats and integers on one axis. Two FP8 formats and int8, the last with a step of 1/8, which brings it to nearly
+# 16. (Of the 128 patterns from 0 up, those of the floats that are missing here lie beyond 16.)
 
 # %%
 # alt: Three rows of ticks from 0 to 16. E4M3 and E5M2 crowd near zero and thin out to the right, doubling their
-# distance at 2, 4 and 8, E5M2 with half as many ticks. int8 in steps of 1/8 is evenly spaced all along.
-patterns_above_zero = np.arange(128)
+# distance at 2, 4 and 8, E5M2 with half as many ticks in each octave. int8 in steps of 1/8 is evenly spaced all along.
+patterns_from_zero = np.arange(128)
 rows = {
-    "E4M3": minifloat.decode(patterns_above_zero, E4M3FN),
-    "E5M2": minifloat.decode(patterns_above_zero, E5M2),
-    "int8 · 1/8": patterns_above_zero / 8,
+    "E4M3": minifloat.decode(patterns_from_zero, E4M3FN),
+    "E5M2": minifloat.decode(patterns_from_zero, E5M2),
+    "int8 · 1/8": patterns_from_zero / 8,
 }
 numbers_plots.ticks(rows, 0, 16, title="Eight bits each: floats crowd around zero, integers are evenly spaced")
 
@@ -312,11 +333,11 @@ reveal(my_guess, share_within_one, "%")
 
 # %% [markdown]
 # About half: positive floats have the same order as their patterns, so we only have to count patterns, and 1.0 stands
-# in the middle. A float promises a small **relative** error, at most half a step of its octave; an integer a small
-# **absolute** one. Here are the distances themselves:
+# in the middle. A float promises a small **relative** error, for normal numbers at most 2⁻ᵐ⁻¹ of the value; an integer
+# a small **absolute** one. Here are the distances themselves:
 
 # %%
-# alt: Distance to the next value against magnitude, both axes logarithmic. Five floats rise as parallel staircases,
+# alt: Distance to the next value against magnitude, axes in powers of two. Five floats rise as parallel staircases,
 # from float32 at the bottom over float16, bfloat16 and E4M3 to E5M2 at the top; float16, E4M3 and E5M2 are level at the
 # left, among their subnormals, and end early at the right. int32 is a level line at 1, which float32 crosses at 2 to
 # the power 23.
@@ -337,17 +358,21 @@ numbers_plots.spacings(curves, title="Floats keep the relative distance, integer
 normal_values = np.geomspace(2.0**-6, 440, 10_001)
 relative_error = np.abs(minifloat.round_to(normal_values, E4M3FN) / normal_values - 1)
 
-print(f"E4M3, normal numbers: relative error at most {relative_error.max():.4f}; half a step at 1 is {2**-3 / 2}")
+print(f"E4M3, normal numbers: relative error at most {relative_error.max():.4f}, promised {2**-4}")
 assert relative_error.max() <= 2.0**-4
+assert math.isclose(relative_error.max(), 1 / 17, rel_tol=1e-3)
 
 # %% [markdown]
+# The worst value is 1 + 1/16, just between 1 and 1.125: half a step, 1/16, of 17/16 is 1/17.
+#
 # ## 5 · Play with eight bits
 #
 # `pattern` is a byte from 0 to 255. `exponent_bits` decides who reads it: 1 to 5 makes a float, 0 makes int8. Watch the
-# red square, which is this pattern among all others of its format. (Zero, the largest value, infinity and NaN have
-# none.)
+# square, which is this pattern among all others of its format. (Zero, the largest value, infinity and NaN have none.
+# With 1 to 3 exponent bits no field is set apart for them.)
 #
-# - Stay at pattern 64 and move `exponent_bits`. Then do the same at 56.
+# - Stay at pattern 64 and move `exponent_bits`. Then do the same at 56. Which one is the same number in all floats?
+# - Go to pattern 3 and back to four exponent bits: a subnormal. How far is it to the next?
 # - Which `exponent_bits` makes a float whose steps are all equal, like an integer's? Why?
 
 
@@ -364,26 +389,34 @@ widgets.play(byte_read_as, pattern=(0, 255, 58), exponent_bits=(0, 5, 4))
 
 # %%
 # alt: Left eight boxes with the bits 0, 0111, 010 in three colours and below them: sign plus, exponent 7 with bias 7,
-# fraction 1.25, value 1.25. Right the distance of neighbours of E4M3, a rising staircase of dots, with a red square at
+# fraction 1.25, value 1.25. Right the distance of neighbours of E4M3, a rising staircase of dots, with a square at
 # 1.25.
 byte_read_as(pattern=58, exponent_bits=4)
 
 # %% [markdown]
-# The second question: 1. Its exponent field is 0 or 1, and field 0, that of the subnormals, has the exponent of field
-# 1. So both have one and the same step:
+# Pattern 64 is 1000000 after the sign: a field of bias + 1, and so 2, in every float; 56 has no such luck. Pattern 3 of
+# E4M3 is 3 steps of 2⁻⁹ from zero, and one step from its neighbours. And the last question: 1. Its exponent field is
+# 0 or 1, and field 0, that of the subnormals, has the exponent of field 1. So both have one and the same step:
 
 # %%
-one_exponent_bit = FloatFormat("E1M6", exponent_bits=1, mantissa_bits=6, bias=0, specials="none")
-steps_of_e1m6 = np.unique(np.diff(minifloat.decode(np.arange(128), one_exponent_bit)))
+eight_bit_floats = {
+    exponent_bits: FloatFormat("any", exponent_bits, 7 - exponent_bits, 2 ** (exponent_bits - 1) - 1, specials="none")
+    for exponent_bits in range(1, 6)
+}
+for pattern in (64, 56):
+    print(f"{pattern}:", *(float(minifloat.decode(pattern, each)) for each in eight_bit_floats.values()))
+    assert pattern == 56 or all(minifloat.decode(pattern, each) == 2 for each in eight_bit_floats.values())
 
-print("steps of E1M6:", steps_of_e1m6)
+steps_of_e1m6 = np.unique(np.diff(minifloat.decode(np.arange(128), eight_bit_floats[1])))
+print("steps with one exponent bit:", steps_of_e1m6)
 assert len(steps_of_e1m6) == 1
+assert minifloat.decode(3, E4M3FN) == 3 * 2.0**-9
 
 # %% [markdown]
 # ## 6 · Fewer bits are fewer bytes
 #
 # Now weigh whole models. Their sizes, as published, are numbers of **parameters**: weights and what else was trained.
-# GPT-3 has 175 billion. An accelerator has 80 GB of memory, where 1 GB is 10⁹ bytes. How many of these does GPT-3 need
+# GPT-3 has 175 billion. An accelerator has 80 GB of memory; take a GB as 10⁹ bytes. How many of these does GPT-3 need
 # in float16, for its parameters alone?
 
 # %%
@@ -405,6 +438,7 @@ models = {
 }
 widths = {"float32": 32, "16 bits": 16, "int8": 8, "4.5 bits": 4.5}
 
+print(f"GPT-3 in float16: {175e9 * 2 / 1e9:.0f} GB, more than {accelerators - 1} × 80 GB")
 print(f"{'megabytes (MB, 10⁶ bytes)':26}" + "".join(f"{name:>12}" for name in widths))
 for name, parameters in models.items():
     print(f"{name:26}" + "".join(f"{parameters * width / 8 / 1e6:12,.1f}" for width in widths.values()))
@@ -454,8 +488,7 @@ assert math.isclose(tokens_per_second["4.5 bits"] / tokens_per_second["16 bits"]
 #
 # Horowitz published what operations cost on a chip of 2014 (45 nanometres, 0.9 V), in picojoules, 10⁻¹² J. A neural
 # network consists of **multiply-accumulates**, MACs: one multiplication and one addition to a sum. In float32 a MAC is
-# 3.7 + 0.9 pJ. In int8, with a sum in int32, it is 0.2 + 0.1. By what factor is it cheaper? (The last operation of the
-# list below reads from **DRAM**, the memory outside of the chip.)
+# 3.7 + 0.9 pJ. In int8, with a sum in int32, it is 0.2 + 0.1. By what factor is it cheaper?
 
 # %%
 my_guess = ...
@@ -486,8 +519,8 @@ numbers_plots.energies(picojoules, title="Eight-bit integers are cheap; memory i
 # (For DRAM Horowitz gives 1.3 to 2.6 nJ per 64 bits; 640 pJ is half of the lower end. Newer chips need less of
 # everything; that memory is far dearer than arithmetic has stayed true.)
 #
-# The last bar is one more reason to move fewer bytes. For the energy of reading one float32 weight, how many
-# float32 MACs can be done?
+# The last bar reads from **DRAM**, the memory outside of the chip: one more reason to move fewer bytes. For the energy
+# of reading one float32 weight, how many float32 MACs can be done?
 
 # %%
 my_guess = ...
@@ -499,30 +532,34 @@ reveal(my_guess, macs_per_read, digits=0)
 
 # %% [markdown]
 # So it matters how often a weight is **used** after it was read. A convolution uses it at every position of the image;
-# with a batch of images, for each of them. A language model uses it, for one user, once per token. Energy for weights
-# and MACs, in these cases (the values between the layers are left out):
+# with a **batch** of images, which go through the network together, for each of them. A language model uses it, for one
+# user, once per token. Energy per image or token, for MACs and for weights from DRAM. The last case reads and writes
+# the values between the layers there too:
 
 # %%
-vgg32_macs = 29_128_448  # per image; section 9 counts them
+vgg32_macs, vgg32_activations = 29_128_448, 195_482  # per image; section 9 counts them
 uses = {
-    "vgg32, one image": (vgg32_macs, vgg32_parameters),
-    "vgg32, one image of 64": (vgg32_macs, vgg32_parameters / 64),
     "Llama 2 7B, one token": (7e9, 7e9),
+    "vgg32, one image": (vgg32_macs, vgg32_parameters),
+    "vgg32, batch of 64": (vgg32_macs, vgg32_parameters / 64),
+    "the same, values too": (vgg32_macs, vgg32_parameters / 64 + vgg32_activations),
 }
-share_of_reading = {}
-for name, (macs, weights_read) in uses.items():
+share_of_memory = {}
+for name, (macs, values_moved) in uses.items():
     for kind, per_mac, bytes_each in (("float32", mac_float32, 4), ("int8", mac_int8, 1)):
         arithmetic = macs * per_mac * 1e-9  # pJ to mJ
-        reading = weights_read * bytes_each * picojoules["read 32 bits from DRAM"] / 4 * 1e-9
-        share = share_of_reading[name, kind] = 100 * reading / (arithmetic + reading)
-        print(f"{name:24}{kind:8}{arithmetic + reading:12,.3f} mJ, {share:4.1f} % of it to read weights")
+        memory = values_moved * bytes_each * picojoules["read 32 bits from DRAM"] / 4 * 1e-9
+        share = share_of_memory[name, kind] = 100 * memory / (arithmetic + memory)
+        print(f"{name:24}{kind:8}{arithmetic + memory:12,.3f} mJ, {share:4.1f} % of it for memory")
 
-assert share_of_reading["Llama 2 7B, one token", "float32"] > 99
-assert share_of_reading["vgg32, one image of 64", "float32"] < 5
+assert share_of_memory["Llama 2 7B, one token", "float32"] > 99
+assert share_of_memory["vgg32, batch of 64", "float32"] < 5
+assert 40 < share_of_memory["the same, values too", "float32"] < 50 < share_of_memory["the same, values too", "int8"]
 
 # %% [markdown]
-# One and the same network is a matter of memory for one image and of arithmetic for 64. Either way int8 needs less: a
-# quarter of the one, a fifteenth of the other.
+# Counting weights alone, one and the same network is a matter of memory for one image and of arithmetic for 64. That
+# holds while the values between the layers stay on the chip. If they leave it they cost about what the MACs cost in
+# float32, and far more than these in int8. In all cases int8 needs less: a quarter for memory, a fifteenth for MACs.
 #
 # ## 9 · What can this machine do?
 #
@@ -553,21 +590,23 @@ reveal(my_guess, ratio_of_peaks, "times")
 # %% tags=["nbval-ignore-output"]
 print(ceilings)
 assert 0.5 < ratio_of_peaks < 20
-assert ceilings.bandwidth < 4 * ceilings.float32
 
 # %% [markdown]
-# On x86 it depends on one feature. With **VNNI** one instruction multiplies and adds four int8 products per sum, and
-# the ratio is about 4. Without it three instructions are needed, and about 2 is left. The first line above says which
-# you have. Other processors have other answers; that is why one measures.
+# (1 GMAC is 10⁹ MACs.) On x86 it depends on one feature. With **VNNI** one instruction multiplies and adds four int8
+# products per sum, so that 4 is possible. Without it that takes three instructions, and less is left. What
+# `describe_cpu` printed says which you have. Other processors have other answers; that is why one measures.
 #
 # A layer that has M MACs and moves B bytes takes at least M/P seconds for the one, and at least B/W for the other. Both
 # go on at the same time, so **the longer one decides**:
 #
 # $$ t \;\ge\; \max\left(\frac{M}{P},\; \frac{B}{W}\right). $$
 #
-# Which one is longer depends on M/B, the MACs per byte. Count them for two layers of vgg32 on 28×28 images, a batch of
-# 64 images at a time. `conv1` makes 32 channels out of 1, `conv2` 32 out of 32, both with 3×3 weights for each pair of
-# channels. `conv2` has 32 times as many MACs. How many times as many MACs *per byte*?
+# Which one is longer depends on M/B, the MACs per byte. Count them for two layers of vgg32, a batch of 64 images at a
+# time. Both are convolutions: they read images of 28×28 positions with some values, the **channels**, at each, and
+# write images of the same size. `conv1` makes 32 channels out of 1, `conv2` 32 out of 32. For each value that it
+# writes, a layer multiplies 3×3 positions of every channel that it reads by weights. The bytes are those of all values
+# read, all values **written**, and the weights, which a batch reads once. `conv2` has 32 times as many MACs as `conv1`.
+# How many times as many MACs *per byte*?
 
 # %%
 my_guess = ...
@@ -583,8 +622,9 @@ for name, channels_in, channels_out in (("conv1", 1, 32), ("conv2", 32, 32)):
 reveal(my_guess, by_hand["conv2"] / by_hand["conv1"], "times")
 
 # %% [markdown]
-# Each value that `conv2` reads is used 32·9 times, each that `conv1` reads 9·32 times as well; but `conv1` reads only
-# one channel and *writes* as many as `conv2`. Its bytes are mostly results. `costs` counts the same for all layers:
+# About 16, and not 32. The weights hardly count, and both layers write 32 channels; `conv1` reads 1 and `conv2` 32, so
+# that 33 against 64 are moved, and 32·33/64 is 16.5. `costs` counts the same for all layers (`logits`, the last, has
+# ten results, one for each kind of image):
 
 # %%
 layer_costs = costs(network.layers)
@@ -595,30 +635,33 @@ for name, cost in layer_costs.items():
         print(f"{name:15}{cost.macs / cost.bytes_moved(4, batch):10.1f}{cost.macs / cost.bytes_moved(1, batch):9.1f}")
 
 assert sum(cost.macs for cost in layer_costs.values()) == vgg32_macs
+assert sum(cost.activations for cost in layer_costs.values()) == vgg32_activations
+assert 16 < by_hand["conv2"] / by_hand["conv1"] < 17
 for name, macs_per_byte in by_hand.items():
     assert math.isclose(macs_per_byte, layer_costs[name].macs / layer_costs[name].bytes_moved(4, batch))
 
 # %% [markdown]
 # int8 has four times as many everywhere, since each value is a quarter as large. Draw the bound: the rate that a layer
-# can reach is min(P, M/B·W). It rises with M/B until it meets the peak. This is the **roofline** of your machine, and
+# can reach is min(P, (M/B)·W). It rises with M/B until it meets the peak. This is the **roofline** of your machine, and
 # each dot is a layer in the best case:
 
 # %% tags=["nbval-ignore-output"]
 # alt: Two roofs on logarithmic axes: one common slope for memory bandwidth, then level at the float32 peak and, higher,
 # at the int8 peak. conv1 and logits lie far to the left, the other five layers to the right. In int8 every layer stands
 # four times as far to the right as in float32, and no lower.
-numbers_plots.roofline(ceilings, layer_costs, batch, title="vgg32 below the roof of this machine, batch of 64 images")
+numbers_plots.roofline(ceilings, layer_costs, batch, title="vgg32 on the roof of this machine, batch of 64 images")
 
 # %% [markdown]
 # Dots on the slope wait for memory: there the *size* of int8 helps, by 4. Dots on a level roof are busy computing:
 # there its *peak* helps, by the ratio that you measured. (One thing the figure leaves out: what fits into the
-# processor's **cache**, a small memory on the chip, need not come from outside. So a layer may beat the slope. It
-# cannot beat the level.)
+# processor's **cache**, a small memory on the chip, need not come from outside. So a layer may beat the slope. To beat
+# the level it would need a better program than the one we measured.)
 #
 # ## 10 · A prediction, to be checked in lesson 09
 #
-# Put the layers together: the bound of a network is the sum of its layers' bounds, the poolings included, which move
-# bytes and multiply nothing. How many times as fast as in float32 can vgg32 be in int8 on your machine, at most?
+# Put the layers together: the bound of a network is the sum of its layers' bounds. That includes the **poolings**,
+# which make images smaller: they move bytes and multiply nothing. How many times as fast as in float32 can vgg32 be in
+# int8 on your machine, at most?
 
 # %%
 my_guess = ...
@@ -653,6 +696,7 @@ seconds_per_token = {
 for kind, seconds in seconds_per_token.items():
     print(f"Llama 2 7B in {kind:8} at least {seconds:.2f} s per token on one thread")
 
+assert ceilings.bandwidth < 4 * ceilings.float32  # so memory decides
 assert math.isclose(seconds_per_token["float32"], 7e9 * 4 / ceilings.bandwidth)
 assert seconds_per_token["int8"] < seconds_per_token["float32"]
 
@@ -727,7 +771,7 @@ print(mistakes.find("bfloat16 truncated"))
 # ## Key points
 #
 # - A pattern says nothing without its format. Integers: two's complement. Floats: (−1)^sign · 1.fraction ·
-#   2^(field − bias), with field 0 for zero and subnormals.
+#   2^(field − bias), with field 0 for zero and subnormals, and bias 2ᵉ⁻¹ − 1.
 # - Exponent bits buy range, fraction bits buy precision. float16 ends at 65,504, E4M3 at 448, bfloat16 where float32
 #   does.
 # - Floats of m fraction bits are 2ᵉ⁻ᵐ apart in the octave from 2ᵉ: a relative promise. Integers are evenly spaced: an
@@ -738,7 +782,7 @@ print(mistakes.find("bfloat16 truncated"))
 #
 # ## Exercises
 #
-# [Exercises 01](../work/01_numbers.ipynb), 40 minutes: read, round and pack patterns, count bytes, and predict a gain.
+# [Exercises 01](../work/01_numbers.ipynb), 50 minutes: read, round and pack patterns, count bytes, and predict a gain.
 # The link opens your own copy in `work/`, which `make lab` has put there.
 #
 # ## Sources

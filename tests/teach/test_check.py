@@ -309,6 +309,11 @@ def test_bit_patterns_are_shown_in_their_fields_and_what_is_none_in_decimal():
     assert "= [2139095040]" in text_of(lambda patterns: np.full(patterns.shape, 0x7F800000), task)
 
 
+def test_small_sizes_are_shown_in_bytes_too():
+    text = text_of(lambda p, b, g, s: (p * b / 8 + g * s) / 2**30, check.model_gib)
+    assert "expected GiB = 6.332994e-08 (68 bytes) yours GiB = 2.980232e-07 (320 bytes)" in text
+
+
 def test_one_pattern_of_many_is_shown_with_its_index():
     codes = np.tile(np.array([1, 2], np.int8), 40)
     task = replace(check.pack_int4, probes=lambda: [(codes,)], divisible=False)
@@ -656,6 +661,15 @@ def test_an_oracle_may_leave_a_choice():
     task = Task("any_even(n)", (Output("even"),), lambda: [(1,)], oracle=lambda n: Between(2, 4))
     assert examine(task, lambda n: 3).mark == PASSED
     assert "expected even = 2 to 4 yours even = 5" in text_of(lambda n: 5, task)
+
+
+@pytest.mark.parametrize(
+    ("middle", "slack", "shown"), [(12.76, 0.02, "12.76 (±0.02)"), (-0.3042397, 0.000476, "-0.30424 (±0.00048)")]
+)
+def test_a_tolerance_is_shown_as_one(middle, slack, shown):
+    task = Task("near(n)", (Output("y"),), lambda: [(1,)], oracle=lambda n: Between(middle - slack, middle + slack))
+    assert examine(task, lambda n: middle + 0.9 * slack).mark == PASSED
+    assert f"expected y = {shown} yours y = " in text_of(lambda n: middle + 1.1 * slack, task)
 
 
 def test_names_of_tasks_are_their_names_in_check():

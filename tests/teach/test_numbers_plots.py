@@ -56,7 +56,8 @@ def test_a_pattern_is_shown_with_its_bits_its_value_and_the_distance_to_the_next
 def test_what_is_no_number_has_no_place_among_the_values():
     figure = numbers_plots.eight_bits(0b11111111, exponent_bits=5)
     assert "this pattern" not in lines(figure.axes[1])
-    assert "infinity, or not a number" in " ".join(texts(figure.axes[0]))
+    assert "set apart: not a number (NaN)" in " ".join(texts(figure.axes[0]))
+    assert "set apart: infinity" in " ".join(texts(numbers_plots.eight_bits(0b11111100, exponent_bits=5).axes[0]))
     assert "(subnormal)" in " ".join(texts(numbers_plots.eight_bits(3, exponent_bits=4).axes[0]))
 
 

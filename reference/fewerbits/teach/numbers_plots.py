@@ -34,12 +34,14 @@ def ticks(values: Mapping[str, ArrayLike], low: float, high: float, title: str) 
 
 
 def spacings(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], title: str) -> Figure:
-    """Distance to the next value against the magnitude, both logarithmic; a (magnitudes, distances) pair per name."""
+    """Distance to the next value against the magnitude, in powers of two; a (magnitudes, distances) pair per name."""
     figure, axes = new_figure(4.0)
     for (name, (x, distance)), color, style in zip(curves.items(), LINES, ("-", "--", "-.", ":", "-", "--", "-.")):
         axes.step(x, distance, style, where="post", color=color, linewidth=1.6, label=name)
-    axes.set(title=title, xscale="log", yscale="log")
-    axes.set(xlabel="magnitude (logarithmic)", ylabel="distance to the next value")
+    axes.set_title(title)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    axes.set(xlabel="magnitude (powers of two)", ylabel="distance to the next value")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right center")
     return figure
 
@@ -98,7 +100,8 @@ def _read(pattern: int, exponent_bits: int) -> tuple[str, NDArray[np.float64], l
         f"value {values[pattern]:.8g}",
     ]
     if not np.isfinite(values[pattern]):
-        lines[1:] = ["exponent and fraction together are", "set apart: infinity, or not a number"]
+        special = "not a number (NaN)" if np.isnan(values[pattern]) else "infinity"
+        lines[1:] = ["exponent and fraction together are", f"set apart: {special}"]
     elif not one and fraction:
         lines[2] += " (subnormal)"
     return name, values, [line.replace("-", "−") for line in lines]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from fewerbits.teach.exercises.progress import record
 PASSED, FAILED, OPEN = "✓", "✗", "○"
 WIDTH = 96
 DIGITS = 7
+NARROW = 0.005  # of the middle: a range that is a tolerance
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,10 @@ def _accepted(accepted: Between, digits: int) -> str:
         return _show(low if np.array_equal(low, high) else (low + high) / 2, digits)
     if np.isinf(high):
         return "any positive number"
+    middle, half = (low + high) / 2, (high - low) / 2
+    if np.ndim(low) == 0 and low.dtype.kind == "f" and half <= NARROW * abs(middle):
+        slack = f"{half:.{max(1 - math.floor(math.log10(half)), 1)}f}".rstrip("0")
+        return f"{middle:.{len(slack.partition('.')[2])}f} (±{slack.rstrip('.')})"
     between = "or" if high == low + 1 else "to"
     return f"{_show(low, digits)} {between} {_show(high, digits)}"
 
@@ -244,14 +250,12 @@ def _name_of(task: Task, failure: Failure) -> str | None:
     return next(same, None)
 
 
-def _show(value: Any, digits: int = DIGITS, write: Callable[[int], str] | None = None) -> str:
-    """Short, and such that it can be typed in again; a large array by its shape. Whole numbers as `write` says."""
+def _show(value: Any, digits: int = DIGITS, write: Callable[[float], str | None] | None = None) -> str:
+    """Short, and such that it can be typed in again; a large array by its shape. Single numbers as `write` says."""
     if isinstance(value, np.ndarray) and value.size > 24:
         return f"{value.dtype} array of shape {value.shape}"
     if write is not None:
-        texts = [
-            write(int(each)) if np.isfinite(each) and each % 1 == 0 else _show(each, digits) for each in np.ravel(value)
-        ]
+        texts = [write(each) or _show(each, digits) for each in np.ravel(value).tolist()]
         return f"[{', '.join(texts)}]" if np.ndim(value) else texts[0]
     if isinstance(value, np.ndarray) and value.ndim:
         text = np.array2string(value, separator=", ", precision=digits, max_line_width=10**6)

@@ -55,8 +55,8 @@ class Task:
     hides no mistake that shows on all others. A task with `several_faults` gives code to repair that has more than
     one, and works value by value: a fault is named by values that show it alone. `names` are those of the probes,
     where they have one; what was reached on each of them, as `measure(answer, *arguments)` says it, is then shown
-    with ✗ too. `written`, for given arguments, says of whole numbers how one is shown, by the name of the argument or
-    output: a bit pattern in its fields.
+    with ✗ too. `written`, for given arguments, says how single numbers are shown, by the name of the argument or
+    output: a bit pattern in its fields; None where in decimal.
     """
 
     call: str
@@ -71,7 +71,7 @@ class Task:
     several_faults: bool = False
     names: tuple[str, ...] = ()
     measure: Callable[..., str] | None = None
-    written: Callable[..., Mapping[str, Callable[[int], str]]] = lambda *arguments: {}
+    written: Callable[..., Mapping[str, Callable[[float], str | None]]] = lambda *arguments: {}
 
     @property
     def name(self) -> str:

@@ -18,6 +18,11 @@ def _model_gib(parameters: int, bits: int, group_size: int, scale_bytes: int) ->
     return float(Fraction(parameters * bits, 8 * 2**30) + Fraction(groups * scale_bytes, 2**30))
 
 
+def _gib_and_bytes(gib: float) -> str | None:
+    """Small sizes in bytes too."""
+    return f"{gib:.7g} ({gib * 2**30:.7g} bytes)" if abs(gib) < 1e-3 else None
+
+
 model_gib = Task(
     call="model_gib(parameters, bits, group_size, scale_bytes)",
     returns=(Output("GiB"),),
@@ -36,6 +41,7 @@ model_gib = Task(
     ],
     degenerate=lambda parameters, bits, group_size, scale_bytes: parameters % group_size > 0,
     divisible=False,
+    written=lambda *arguments: {"GiB": _gib_and_bytes},
 )
 
 

@@ -16,13 +16,13 @@ from fewerbits.teach.check.task import Output, Probe, Task
 Array = NDArray[Any]
 
 
-def _fields(*widths: int) -> Callable[[int], str]:
-    """Writes a pattern in binary with a gap between its fields; what is no such pattern in decimal."""
+def _fields(*widths: int) -> Callable[[float], str | None]:
+    """Writes a pattern in binary with a gap between its fields; None for what is no such pattern."""
 
-    def write(pattern: int) -> str:
-        text = f"{pattern:0{sum(widths)}b}"
-        if pattern < 0 or len(text) > sum(widths):
-            return str(pattern)
+    def write(pattern: float) -> str | None:
+        if pattern % 1 != 0 or not 0 <= pattern < 2 ** sum(widths):
+            return None
+        text = f"{int(pattern):0{sum(widths)}b}"
         ends = [sum(widths[:count]) for count in range(len(widths) + 1)]
         return "0b" + "_".join(text[start:end] for start, end in pairwise(ends))
 
