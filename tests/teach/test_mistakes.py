@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fewerbits.teach import check, mistakes
 from fewerbits.teach.article import uniform_quantization
-from fewerbits.teach.check.answers import read
+from fewerbits.teach.check.answers import expected, read
 from fewerbits.teach.check.judge import known_mistake
 from fewerbits.teach.check.runner import Outcome, run
 from fewerbits.teach.mistakes import Mistake, also, catalogue, find, in_task, mistake, records, table
@@ -50,7 +50,7 @@ def test_no_two_mistakes_of_a_task_give_the_same_answers(record: Mistake) -> Non
     task = check.tasks()[record.task]
     probes = task.probes()
     outcomes = [run(record.wrong, arguments, task.seconds) for arguments in probes]
-    accepted = [None] * len(probes)
+    accepted = [expected(task, arguments) for arguments in probes]
     others = [other for other in in_task(record.task) if other.name != record.name]
     for other in others:
         assert not np.all(
