@@ -15,6 +15,7 @@
 #
 # Six exercises to lesson 09, about **50 minutes**, from ●○○ (a few lines) to ●●● (open). The lesson's network was
 # plain; here are two others: `residual`, which adds branches, and `depthwise`, whose channels have little in common.
+# **You need** lesson 07 as well, for the last exercise.
 # Work in the copy in the folder `work/`: no update touches it.
 #
 # Each exercise is one cell. Replace `raise NotImplementedError`, run the cell, and the check at its end answers:
@@ -148,19 +149,19 @@ check.channel_sqnr(channel_sqnr)
 #
 # <details><summary>Hint 1</summary>
 #
-# Sections 1 to 4 of the lesson in this order: `data.load_weights`, `fold`, `calibrate`, `quantize_network`,
-# `export.qdq_model`, `engines.OnnxRuntime`. Which range had the pixels in training?
+# Which range and which shape had the images in training? Both of your inputs are pixels.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `data.to_float` makes (N, 1, 28, 28) from 0 to 1 of pixels: for both. `quantize_network` takes the number of bits
-# as `weight_bits`; its default is a scale per channel.
+# Sections 1 to 4 of the lesson go the same way. Each step takes what the one before returns; calibration takes images
+# as well. Which default is not what is asked here?
 #
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# An engine is called like a function: `engines.OnnxRuntime(model)(x)` returns the logits.
+# `data.load_weights`, `data.to_float`, `fold`, `calibrate`, `quantize_network` (with `weight_bits`),
+# `export.qdq_model`, `engines.OnnxRuntime`. An engine is called like a function.
 #
 # </details>
 
@@ -184,10 +185,11 @@ check.int8_logits(int8_logits)
 # The function below says how many times as fast int8 is as float32. It is wrong in more than one way. Repair it.
 #
 # `machine` is a simulated computer: `machine.float32()` and `machine.int8()` run a network once in that form,
-# `machine.clock()` says how many seconds have passed since its start. It is as real ones are: **the first ten calls of
-# each form are slow**, the load rises and falls over seconds and minutes, some calls are interrupted and take six times
-# as long, and now and then the processor is boosted for a moment. `pairs` says how many calls of each form shall count.
-# The truth is known here: the check accepts 4 % more or less, on six machines. On one of them int8 is slower.
+# `machine.clock()` says how many seconds have passed since its start (Python's own clocks see nothing of them). It is
+# as real ones are: **the first ten calls of each form are slow**, the load rises and falls over seconds and minutes,
+# other programs start and stop every few calls, some calls are interrupted and take six times as long, and now and then
+# the processor is boosted for a moment. `pairs` says how many calls of each form shall count. The truth is known here:
+# the check accepts 4 % more or less, on seven machines. On one of them int8 is slower.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -196,8 +198,8 @@ check.int8_logits(int8_logits)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Run both forms ten times before you measure. Then measure in pairs, and keep the ratio of each pair. Which statistic
-# does not care about a few interrupted calls?
+# Run both forms ten times before you measure. Then measure in pairs: two calls next to each other mostly meet the
+# same load, which a ratio cancels. Which statistic does not care about a few interrupted calls?
 #
 # </details>
 # <details><summary>Hint 3</summary>
@@ -247,22 +249,21 @@ check.honest_ratio(honest_ratio)
 #   100,000. Eight bits reach 95.5 %.
 #
 # Do not choose by the test images: they are held out, the check has them. The training images are yours. 60 seconds
-# are allowed for each budget.
+# are allowed for each budget. This is lesson 07's subject.
 #
 # <details><summary>Hint 1</summary>
 #
-# Three bits everywhere take 109,556 bytes and give 89.4 %. Lesson 07 measures which layers suffer from few bits.
+# Three bits everywhere take 109,556 bytes and give 89.4 %. Some layers suffer from few bits, others hardly.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `mixed.measured_sensitivity(network, images, title="")` gives the losses of each layer for each number of bits; 32
-# training images will do. `mixed.weight_bytes(network)` gives the bytes.
+# Measure each layer alone, then divide the bytes exactly: lesson 07 does both.
 #
 # </details>
 # <details><summary>Hint 3</summary>
 #
-# `allocation.exact(losses, sizes, budget)` returns bits by layer: return its values as a list.
+# `mixed.measured_sensitivity` (32 training images will do), `mixed.weight_bytes`, `allocation.exact`.
 #
 # </details>
 

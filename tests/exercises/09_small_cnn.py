@@ -179,6 +179,32 @@ def ratio_in_random_order(machine, pairs):
     return float(np.percentile(ratios, 50))
 
 
+def ratio_of_four_calls(machine, pairs):
+    """float32, int8, int8, float32: what drifts cancels within four calls."""
+    for _ in range(10):
+        machine.float32()
+        machine.int8()
+    ratios = []
+    for _ in range(pairs):
+        a, b, c, d = (timed(machine, run) for run in (machine.float32, machine.int8, machine.int8, machine.float32))
+        ratios.append((a + d) / (b + c))
+    return np.median(ratios)
+
+
+def ratio_by_trimmed_mean(machine, pairs):
+    """The mean of the logarithms without a quarter at each end; warmed up one form after the other."""
+    for run in (machine.float32, machine.int8):
+        for _ in range(10):
+            run()
+    logarithms = []
+    for index in range(pairs):
+        order = slice(None, None, -1 if index % 2 else 1)
+        a, b = [timed(machine, run) for run in (machine.float32, machine.int8)[order]][order]
+        logarithms.append(np.log(a / b))
+    quarter = pairs // 4
+    return np.exp(np.mean(sorted(logarithms)[quarter : pairs - quarter]))
+
+
 def bits_by_measured_losses_of_other_images(budget):
     network = fold("vgg32", data.load_weights("vgg32"))
     images = data.to_float(data.load_fashion_mnist("train").images[1000:1016])
@@ -207,7 +233,13 @@ ALTERNATIVES = {
     "add_codes": [added_by_loop, added_in_float32, added_by_the_package, added_with_two_multipliers],
     "channel_sqnr": [sqnr_by_loop, sqnr_of_the_package, sqnr_by_torch],
     "int8_logits": [logits_by_qoperator, logits_in_two_batches, logits_of_the_integer_network],
-    "honest_ratio": [ratio_by_numpy, ratio_by_sorting, ratio_in_random_order],
+    "honest_ratio": [
+        ratio_by_numpy,
+        ratio_by_sorting,
+        ratio_in_random_order,
+        ratio_of_four_calls,
+        ratio_by_trimmed_mean,
+    ],
     "bits_within": [bits_by_measured_losses_of_other_images, bits_by_noise, bits_from_a_table],
 }
 
@@ -230,6 +262,42 @@ def added_and_wrapped(q_a, s_a, z_a, q_b, s_b, z_b, s_y, z_y):
 def added_with_one_scale(q_a, s_a, z_a, q_b, s_b, z_b, s_y, z_y):
     total = (q_a.astype(int) - z_a) + (q_b.astype(int) - z_b)
     return np.clip(np.rint(s_a * total / s_y) + z_y, 0, 255)
+
+
+def added_as_int8(q_a, s_a, z_a, q_b, s_b, z_b, s_y, z_y):
+    a, b = q_a.astype(np.int8) - z_a, q_b.astype(np.int8) - z_b
+    return (np.rint((a * s_a + b * s_b) / s_y) + z_y).clip(0, 255).astype(np.uint8)
+
+
+def added_after_reading_as_int8(q_a, s_a, z_a, q_b, s_b, z_b, s_y, z_y):
+    a, b = (q.astype(np.int8).astype(int) - z for q, z in ((q_a, z_a), (q_b, z_b)))
+    return (np.rint((a * s_a + b * s_b) / s_y) + z_y).clip(0, 255).astype(np.uint8)
+
+
+def added_rightly_and_returned_as_int8(q_a, s_a, z_a, q_b, s_b, z_b, s_y, z_y):
+    codes = np.array(added_by_loop(q_a, s_a, z_a, q_b, s_b, z_b, s_y, z_y))
+    return codes.astype(np.int8)
+
+
+def sqnr_with(peaks, levels):
+    def sqnr(weight, bits):
+        w, low_high = weight.reshape(len(weight), -1), levels(bits)
+        results = []
+        for peak in (peaks(w).max(), peaks(w)):
+            scale = peak / low_high[1]
+            noise = np.clip(np.round(w / scale), -low_high[1], low_high[0]) * scale - w
+            results.append(10 * np.log10((w * w).sum(1) / (noise * noise).sum(1)))
+        return results
+
+    return sqnr
+
+
+def largest_magnitudes(w):
+    return np.abs(w).max(1, keepdims=True)
+
+
+def largest_values(w):
+    return w.max(1, keepdims=True)
 
 
 def sqnr_over_everything(weight, bits):
@@ -266,6 +334,10 @@ def logits_simulated(name, calibration, images):
     return quantize_network(network, seen, weight_bits=7).simulate(data.to_float(images))["logits"]
 
 
+def logits_of_the_lesson_s_network(name, calibration, images):
+    return logits_with()("vgg32", calibration, images)
+
+
 def timed_in_blocks(machine, pairs):
     for _ in range(10):
         machine.float32()
@@ -283,6 +355,20 @@ def timed_in_one_order(statistic, warm_up=10):
         return statistic([timed(machine, machine.float32) / timed(machine, machine.int8) for _ in range(pairs)])
 
     return ratio
+
+
+def two_medians(machine, pairs):
+    for _ in range(10):
+        machine.float32()
+        machine.int8()
+    float32, int8 = [], []
+    for index in range(pairs):
+        if index % 2:
+            int8.append(timed(machine, machine.int8))
+        float32.append(timed(machine, machine.float32))
+        if not index % 2:
+            int8.append(timed(machine, machine.int8))
+    return np.median(float32) / np.median(int8)
 
 
 def inverted(machine, pairs):
@@ -314,6 +400,10 @@ SLIPS = {
             lambda w, g, b, m, v, e: (w * (g / (v + e))[:, None, None, None], b - m * g / (v + e)),
         ),
         (
+            "variance_not_rooted",
+            lambda w, g, b, m, v, e: (w * (g / v)[:, None, None, None], b - m * (g / v)),
+        ),
+        (
             "gain_on_the_input_channels",
             lambda w, g, b, m, v, e: (w * (g / np.sqrt(v + e)), b - m * (g / np.sqrt(v + e))),
         ),
@@ -342,12 +432,24 @@ SLIPS = {
         ("each_term_rounded", added_after_two_requantizations),
         ("wrap_instead_of_clamp", added_and_wrapped),
         ("scale_of_one_branch_for_both", added_with_one_scale),
+        ("codes_read_as_int8", added_as_int8),
+        ("codes_read_as_int8", added_after_reading_as_int8),
+        ("clamped_codes_in_the_wrong_type", added_rightly_and_returned_as_int8),
     ],
     "channel_sqnr": [
         ("one_ratio_for_the_tensor", sqnr_over_everything),
         ("ratio_of_amplitudes", sqnr_of_amplitudes),
         ("results_in_the_wrong_order", lambda w, bits: sqnr_by_loop(w, bits)[::-1]),
         ("one_scale_for_all_channels", lambda w, bits: [sqnr_by_loop(w, bits)[0]] * 2),
+        (
+            "scaled_by_the_negative_end",
+            sqnr_with(largest_magnitudes, lambda bits: (2 ** (bits - 1) - 1, 2 ** (bits - 1))),
+        ),
+        ("scaled_by_the_negative_end", sqnr_with(largest_magnitudes, lambda bits: 2 * [2 ** (bits - 1)])),
+        (
+            "largest_value_for_largest_magnitude",
+            sqnr_with(largest_values, lambda bits: 2 * [2 ** (bits - 1) - 1]),
+        ),
         ("natural_logarithm", lambda w, bits: [np.log(10) * np.array(each) for each in sqnr_by_loop(w, bits)]),
     ],
     "int8_logits": [
@@ -360,11 +462,13 @@ SLIPS = {
             logits_with(calibrated_on=lambda seen, images: data.to_float(images)),
         ),
         ("simulated_for_executed", logits_simulated),
+        ("one_network_for_all_names", logits_of_the_lesson_s_network),
     ],
     "honest_ratio": [
         ("ratio_the_wrong_way_round", inverted),
         ("ratio_the_wrong_way_round", given),
-        ("one_after_the_other", given_the_right_way_round),
+        ("no_warm_up", given_the_right_way_round),
+        ("medians_divided", two_medians),
         ("one_after_the_other", timed_in_blocks),
         ("always_the_same_order", timed_in_one_order(np.median)),
         ("always_the_same_order", timed_in_one_order(np.median, warm_up=30)),

@@ -1,7 +1,8 @@
 """A simulated computer on which a network runs in float32 and in int8: practice for timing, with a known truth.
 
 It computes nothing. Each call only moves a clock forward, by what the call would take on a busy machine: the first
-calls are slow, the load rises and falls, some calls are interrupted, some find the processor boosted for a moment.
+calls are slow, the load rises and falls or jumps, some calls are interrupted, some find the processor boosted for a
+moment.
 The same seed gives the same machine everywhere, so that a way of timing can be judged by its result.
 """
 
@@ -20,6 +21,8 @@ class SimulatedMachine:
 
     - its factor of `cold`, in the first `cold_calls` calls of that form;
     - the load, which rises from 1 to `peak_load` within `period` seconds, then falls back at once, and so on;
+    - another load, 1 at first: with the probability `jumps` it becomes a new one from 1 to `heaviest_load`, of which
+      small and large factors are equally likely;
     - 6 where it is interrupted, which happens with the probability `interrupted`;
     - 0.5 to 1 where the processor is boosted, with the probability `boosted`;
     - a little noise, log-normal with the deviation `noise`.
@@ -36,6 +39,8 @@ class SimulatedMachine:
         cold_calls: int = 0,
         peak_load: float = 1.0,
         period: float = 60.0,
+        jumps: float = 0.0,
+        heaviest_load: float = 1.0,
         interrupted: float = 0.0,
         boosted: float = 0.0,
         noise: float = 0.0,
@@ -44,8 +49,9 @@ class SimulatedMachine:
         self._seconds = (float32_seconds, int8_seconds)
         self._cold, self._cold_calls = cold, cold_calls
         self._peak_load, self._period = peak_load, period
+        self._jumps, self._heaviest_load, self._others = jumps, heaviest_load, 1.0
         self._interrupted, self._boosted, self._noise = interrupted, boosted, noise
-        self._random = random.Random(seed)
+        self._random, self._random_load = random.Random(seed), random.Random(f"load {seed}")
         self._calls = [0, 0]
         self._now = 0.0
 
@@ -70,6 +76,10 @@ class SimulatedMachine:
         if self._calls[form] < self._cold_calls:
             seconds *= self._cold[form]
         seconds *= self._peak_load ** (self._now / self._period % 1)
+        jump, level = self._random_load.random(), self._random_load.random()
+        if jump < self._jumps:
+            self._others = self._heaviest_load**level
+        seconds *= self._others
         # All are drawn in every call, so that one disturbance does not shift the others.
         interrupted, boosted, depth = (self._random.random() for _ in range(3))
         if interrupted < self._interrupted:

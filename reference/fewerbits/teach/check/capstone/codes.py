@@ -45,7 +45,8 @@ def _fold_batch_norm_probes() -> list[Probe]:
     def layer(*shape: int, epsilon: float = 0.01) -> Probe:
         outputs = shape[0]
         gamma, variance = rng.uniform(0.5, 2, outputs), rng.uniform(0.05, 4, outputs)
-        return rng.normal(size=shape), gamma, rng.normal(size=outputs), rng.normal(size=outputs), variance, epsilon
+        parts = rng.normal(size=shape), gamma, rng.normal(size=outputs), rng.normal(size=outputs), variance
+        return (*(np.round(part, 2) for part in parts), epsilon)
 
     one = (np.array([6.0]), np.array([1.0]), np.array([2.0]), np.array([3.0]), 1.0)
     return [

@@ -19,6 +19,10 @@ MACHINES = {
     "a load that comes and goes": (SimulatedMachine(0.5, 0.4, peak_load=3, period=10, noise=0.08, seed=3), 300),
     "interruptions": (SimulatedMachine(0.8, 0.5, interrupted=0.1, noise=0.02, seed=4), 60),
     "moments of boost": (SimulatedMachine(0.7, 0.5, boosted=0.04, noise=0.02, seed=5), 100),
+    "programs that start and stop": (
+        SimulatedMachine(0.9, 0.45, jumps=0.25, heaviest_load=16, noise=0.02, seed=132),
+        60,
+    ),
     "all of it, and int8 is slower": (
         SimulatedMachine(
             0.3, 0.36, cold=(1.5, 6.0), cold_calls=10, peak_load=2, period=600, interrupted=0.06, boosted=0.03,

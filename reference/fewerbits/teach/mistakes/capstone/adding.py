@@ -11,6 +11,7 @@ from fewerbits.teach.mistakes.integers.requantizing import output_zero_point_for
 from fewerbits.teach.mistakes.record import also, mistake
 from fewerbits.teach.mistakes.uniform.codes import (
     clamped_before_the_zero_point,
+    clamped_codes_in_the_wrong_type,
     subtraction_in_the_code_type,
     truncation_for_rounding,
     wrap_instead_of_clamp,
@@ -172,3 +173,29 @@ def zero_points_subtracted_in_uint8(
     q_a: Array, s_a: float, z_a: int, q_b: Array, s_b: float, z_b: int, s_y: float, z_y: int
 ) -> Array:
     return _codes(_total(_reals(q_a - np.uint8(z_a), s_a, 0, q_b - np.uint8(z_b), s_b, 0)), s_y, z_y)
+
+
+@mistake(
+    "add_codes",
+    symptom="The largest inputs act as the smallest: bright places come out dark.",
+    cause="The codes were made int8, in which those from 128 on are negative.",
+    repair="Convert uint8 codes to a type that holds 255: int32, or float.",
+    source="common: 8-bit codes thought of as int8",
+)
+def codes_read_as_int8(
+    q_a: Array, s_a: float, z_a: int, q_b: Array, s_b: float, z_b: int, s_y: float, z_y: int
+) -> Array:
+    return _codes(_total(_reals(q_a.astype(np.int8), s_a, z_a, q_b.astype(np.int8), s_b, z_b)), s_y, z_y)
+
+
+@also(codes_read_as_int8, "add_codes")
+def codes_subtracted_in_int8(
+    q_a: Array, s_a: float, z_a: int, q_b: Array, s_b: float, z_b: int, s_y: float, z_y: int
+) -> Array:
+    # OverflowError for a zero point from 128 on, as learners get it.
+    return _codes(_total(_reals(q_a.astype(np.int8) - z_a, s_a, 0, q_b.astype(np.int8) - z_b, s_b, 0)), s_y, z_y)
+
+
+@also(clamped_codes_in_the_wrong_type, "add_codes")
+def sum_in_int8(q_a: Array, s_a: float, z_a: int, q_b: Array, s_b: float, z_b: int, s_y: float, z_y: int) -> Array:
+    return _codes(_total(_reals(q_a, s_a, z_a, q_b, s_b, z_b)), s_y, z_y).astype(np.uint8).view(np.int8)

@@ -8,7 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fewerbits.teach.mistakes.record import also, mistake
-from fewerbits.teach.mistakes.uniform.parameters import levels_per_side
+from fewerbits.teach.mistakes.uniform.parameters import (
+    largest_value_for_largest_magnitude,
+    levels_per_side,
+    scaled_by_the_negative_end,
+)
 from fewerbits.teach.mistakes.uniform.tensors import one_scale_for_all_channels, wrong_axis
 
 Array = NDArray[Any]
@@ -130,3 +134,35 @@ def one_scale_in_both_results(weight: Array, bits: int) -> Pair:
 @also(levels_per_side, "channel_sqnr")
 def sqnr_with_levels_per_side(weight: Array, bits: int) -> Pair:
     return _both(weight, bits, steps=2**bits - 1)
+
+
+@also(scaled_by_the_negative_end, "channel_sqnr")
+def sqnr_scaled_by_the_negative_end(weight: Array, bits: int) -> Pair:
+    w, steps = _by_channel(weight), 2 ** (bits - 1)
+    scales = np.abs(w).max(axis=1, keepdims=True) / steps
+    one_scale, own_scale = (
+        _decibels(w, scale * np.clip(np.rint(w / scale), -steps, steps - 1)) for scale in (scales.max(), scales)
+    )
+    return one_scale, own_scale
+
+
+@also(scaled_by_the_negative_end, "channel_sqnr")
+def sqnr_scaled_by_the_negative_end_unclipped(weight: Array, bits: int) -> Pair:
+    return _both(weight, bits, steps=2 ** (bits - 1))
+
+
+@also(largest_value_for_largest_magnitude, "channel_sqnr")
+def sqnr_of_the_largest_values(weight: Array, bits: int) -> Pair:
+    w = _by_channel(weight)
+    largest = w.max(axis=1, keepdims=True)
+    return _decibels(w, _restored(w, largest.max(), _steps(bits))), _decibels(w, _restored(w, largest, _steps(bits)))
+
+
+@also(largest_value_for_largest_magnitude, "channel_sqnr")
+def sqnr_of_the_largest_values_clipped(weight: Array, bits: int) -> Pair:
+    w, steps = _by_channel(weight), _steps(bits)
+    scales = w.max(axis=1, keepdims=True) / steps
+    one_scale, own_scale = (
+        _decibels(w, scale * np.clip(np.rint(w / scale), -steps, steps)) for scale in (scales.max(), scales)
+    )
+    return one_scale, own_scale

@@ -56,6 +56,12 @@ def variance_not_rooted(weight: Array, gamma: Array, beta: Array, mean: Array, v
     return _folded(weight, beta, mean, np.asarray(gamma, np.float64) / (np.asarray(variance, np.float64) + epsilon))
 
 
+@also(variance_not_rooted, "fold_batch_norm")
+def variance_alone(weight: Array, gamma: Array, beta: Array, mean: Array, variance: Array, epsilon: float) -> Pair:
+    # In the type of the inputs: a trained variance of 6e-45 makes it infinite in float32.
+    return _folded(weight, beta, mean, gamma / variance)
+
+
 @mistake(
     "fold_batch_norm",
     symptom="An error about shapes, or, where a layer has as many inputs as outputs, a wrong answer without any.",

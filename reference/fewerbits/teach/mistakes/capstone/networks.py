@@ -103,6 +103,22 @@ def raw_pixels_to_the_engine(name: str, calibration: Array, images: Array) -> Ar
     return _executed(name, data.to_float(calibration), _raw(images))
 
 
+@mistake(
+    "int8_logits",
+    symptom="Plausible logits for both networks, and the same for each image.",
+    cause="One network answers for all names: the argument is not used.",
+    repair="Hand `name` on, to the architecture and to the weights.",
+    source="code copied from a notebook about one network",
+)
+def one_network_for_all_names(name: str, calibration: Array, images: Array) -> Array:
+    return _executed("vgg32", data.to_float(calibration), data.to_float(images))
+
+
+@also(one_network_for_all_names, "int8_logits")
+def residual_for_all_names(name: str, calibration: Array, images: Array) -> Array:
+    return _executed("residual", data.to_float(calibration), data.to_float(images))
+
+
 @also(raw_pixels_to_the_engine, "int8_logits")
 def raw_pixels_everywhere(name: str, calibration: Array, images: Array) -> Array:
     return _executed(name, _raw(calibration), _raw(images))

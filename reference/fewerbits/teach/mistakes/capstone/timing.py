@@ -136,11 +136,25 @@ def always_the_same_order(machine: SimulatedMachine, pairs: int) -> float:
     return _ratio(machine, pairs, order="float32 first")
 
 
+@mistake(
+    "honest_ratio",
+    symptom="Right on most days; where other programs start and stop, off by a fifth, by luck up or down.",
+    cause="Two medians were divided, one of each form: the two calls in the middle met different loads.",
+    repair="Divide within each pair, whose calls met nearly the same load, and take the median of the ratios.",
+    source="tables with one median per candidate",
+)
+def medians_divided(machine: SimulatedMachine, pairs: int) -> float:
+    return _ratio(machine, pairs, statistic="medians")
+
+
+medians_begun_with_int8 = also(medians_divided, "honest_ratio")(
+    _faulty("medians_begun_with_int8", order="other first", statistic="medians")
+)
 int8_always_first = also(always_the_same_order, "honest_ratio")(_faulty("int8_always_first", order="int8 first"))
 ratio_of_means = also(mean_for_median, "honest_ratio")(_faulty("ratio_of_means", statistic="means"))
 
 # The benchmark as it is given, and what is left of it after some of its faults are repaired.
-as_given = also(one_after_the_other, "honest_ratio")(_faulty("as_given", warm_up=0, order="blocks", statistic="minima"))
+as_given = also(no_warm_up, "honest_ratio")(_faulty("as_given", warm_up=0, order="blocks", statistic="minima"))
 inverted_as_given = also(ratio_the_wrong_way_round, "honest_ratio")(
     _faulty("inverted_as_given", warm_up=0, order="blocks", statistic="minima", inverted=True)
 )
@@ -150,10 +164,10 @@ blocks_warmed_up = also(one_after_the_other, "honest_ratio")(
 blocks_with_medians = also(one_after_the_other, "honest_ratio")(
     _faulty("blocks_with_medians", order="blocks", statistic="medians")
 )
-blocks_with_medians_cold = also(one_after_the_other, "honest_ratio")(
+blocks_with_medians_cold = also(no_warm_up, "honest_ratio")(
     _faulty("blocks_with_medians_cold", warm_up=0, order="blocks", statistic="medians")
 )
-blocks_cold = also(one_after_the_other, "honest_ratio")(_faulty("blocks_cold", warm_up=0, order="blocks"))
+blocks_cold = also(no_warm_up, "honest_ratio")(_faulty("blocks_cold", warm_up=0, order="blocks"))
 blocks_with_means = also(one_after_the_other, "honest_ratio")(
     _faulty("blocks_with_means", order="blocks", statistic="means")
 )
@@ -180,4 +194,11 @@ mean_ratio_in_one_order = also(mean_for_median, "honest_ratio")(
 )
 mean_ratio_begun_with_int8 = also(mean_for_median, "honest_ratio")(
     _faulty("mean_ratio_begun_with_int8", order="other first", statistic="mean of ratios")
+)
+medians_in_one_order = also(medians_divided, "honest_ratio")(
+    _faulty("medians_in_one_order", order="float32 first", statistic="medians")
+)
+cold_with_medians = also(no_warm_up, "honest_ratio")(_faulty("cold_with_medians", warm_up=0, statistic="medians"))
+inverted_blocks = also(ratio_the_wrong_way_round, "honest_ratio")(
+    _faulty("inverted_blocks", order="blocks", statistic="minima", inverted=True)
 )
