@@ -1,7 +1,7 @@
 """Whether scale and zero point fit the values: sound numbers, the right formula, a range worth its codes.
 
 Formulas are recognised by giving the very scale that is there (to the precision of float32), never by its being
-large or small. Only a few findings rest on a threshold, and each states it: a scale of another distribution, an
+large or small. Only a few findings rest on a threshold, and each states it: a range too wide or too narrow, an
 outlier, one scale for unequal channels, and data of one sign.
 """
 

@@ -10,6 +10,7 @@ from fewerbits.diagnose import flow, parameters, saturation, weights
 from fewerbits.diagnose.finding import Finding
 from fewerbits.diagnose.graph import quantized_graph
 from fewerbits.diagnose.loading import UnreadableModelError, invalid, load
+from fewerbits.diagnose.notes import notes as noted
 
 CPUS = ("any", "no-vnni")
 
@@ -34,7 +35,7 @@ def diagnose_model(source: str | Path | onnx.ModelProto, *, cpu: str = "any", no
     if cpu == "no-vnni":
         rules.append(saturation.saturation)
     if notes:
-        rules.append(weights.notes)
+        rules.append(noted)
     try:
         graph = quantized_graph(model, folder)
         return [finding for rule in rules for finding in rule(graph)]

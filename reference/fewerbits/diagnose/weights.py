@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +10,6 @@ from fewerbits.diagnose.finding import Finding
 from fewerbits.diagnose.graph import Graph, attribute, input_of, label
 from fewerbits.diagnose.parameters import LIMITS
 from fewerbits.diagnose.products import FLOAT_PRODUCTS, Product, products
-from fewerbits.diagnose.words import finding
 
 # Relative: s_x·s_w in float32 is right to 6e-8; scales stored with six digits are still the same scale.
 BIAS_TOLERANCE = 1e-4
@@ -47,7 +45,7 @@ def unused_codes(graph: Graph) -> Iterator[Finding]:
     """Weights that reach less than half of the codes of any whole number of bits.
 
     Not a finding: weights that use exactly the codes of fewer bits (±63 in int8, or ±7). Fewer bits on purpose, and a
-    scale too large, store the same integers: `notes` says it.
+    scale too large, store the same integers: `notes.notes` says it.
     """
     for product in products(graph):
         limits = LIMITS.get(product.codes.dtype.name)
@@ -72,50 +70,6 @@ def unused_codes(graph: Graph) -> Iterator[Finding]:
             f"weights {product.codes.dtype.name}: {few}, so their scale is too large",
             "Compute the scale from the range of the weights themselves: s = max|w|/127 for int8.",
         )
-
-
-# What `notes` calls a channel that lost four bits, and an outlier: as in `diagnose`, but two bits more.
-LOST, OUTLIER_RATIO, LEAST_CODES = 16, 16, 100
-
-
-def notes(graph: Graph) -> Iterator[Finding]:
-    """What may be meant so, and costs much if not: unused bits, small channels, a code far from the rest."""
-    for product in products(graph):
-        limits = LIMITS.get(product.codes.dtype.name)
-        if product.w is None or limits is None or not product.w.usable or product.w.block_size:
-            continue
-        if product.w_axis != product.channel_axis or product.w.scale.size not in (1, product.channels):  # type: ignore[union-attr]
-            continue
-        where, available = label(product.node), limits[1] - limits[0]
-        zero = product.zero_by_channel()
-        centred = product.by_channel() - zero
-        magnitudes = np.abs(centred)
-        if not magnitudes.any():
-            continue
-        fewer, bits = int(np.ptp(np.append(centred, 0))).bit_length(), int(available).bit_length()
-        if fewer <= bits - 2:  # one bit less is common: reduce_range
-            text = f"all its codes fit in {fewer} of {bits} bits"
-            yield _note("codes_of_fewer_bits", where, text)
-        per_channel = magnitudes.max(axis=1)
-        small = (per_channel > 0) & (per_channel * LOST < per_channel.max())
-        if small.any() and not product.w.per_channel:
-            text = (
-                f"{small.sum()} of {product.channels} output channels have no code beyond ±{per_channel[small].max()}"
-            )
-            yield _note("one_scale_for_all_channels", where, f"{text}, others reach {per_channel.max()}")
-        groups = magnitudes if product.w.per_channel else magnitudes.reshape(1, -1)
-        if groups.shape[1] >= LEAST_CODES:
-            top = np.partition(groups, groups.shape[1] - 2, axis=1)[:, -2:]
-            far = top[:, 1] > OUTLIER_RATIO * np.maximum(top[:, 0], 1)
-            if far.any():
-                first = int(np.flatnonzero(far)[0])
-                text = f"one code is {top[first, 1]} steps from zero, and all others are at most {top[first, 0]}"
-                text += f" (channel {first}; so in {far.sum()} of {len(far)})" if len(far) > 1 else ""
-                yield _note("one_outlier_takes_the_range", where, text)
-
-
-def _note(name: str, where: str, evidence: str) -> Finding:
-    return replace(finding(name, where, evidence), level="note")
 
 
 def _reach(product: Product, signed: bool) -> np.ndarray:
