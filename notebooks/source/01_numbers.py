@@ -76,14 +76,14 @@ reveal(my_guess, int(as_int4), digits=0)
 
 # %% [markdown]
 # NumPy has no int4, because no machine addresses half a byte. Two codes share one; this is **packing**. Here −7 takes
-# the lower (right) half, and 3 the upper:
+# the lower (right) half, and 3 the upper. Exercise 5 packs; a reader takes the byte apart again:
 
 # %%
-packed_pair = packing.pack([-7, 3], bits=4)
+packed_pair = np.array([0b0011_1001], np.uint8)
+codes = packing.unpack(packed_pair, bits=4, count=2, signed=True)
 
-print(f"-7 and 3 in one byte: {packed_pair[0]:08b}, read back as {packing.unpack(packed_pair, 4, 2, signed=True)}")
-assert packed_pair.nbytes == 1
-assert f"{packed_pair[0]:08b}" == "0011" + "1001"
+print(f"one byte {packed_pair[0]:08b} holds the codes {codes}")
+assert codes.tolist() == [-7, 3]
 
 # %% [markdown]
 # That is all there is to integers: equal steps, a first one and a last one. They become fractions only with a
