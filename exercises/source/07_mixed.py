@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Exercises: Give each layer the bits it needs
 #
-# Seven exercises to lesson 07, about **45 minutes**, from ●○○ (a few lines) to ●●● (open). Work in the copy in the
-# folder `work/`: no update touches it.
+# Seven exercises to lesson 07, about **45 minutes**, from ●○○ (a few lines) to ●●● (an algorithm of your own).
+# Work in the copy in the folder `work/`: no update touches it.
 #
 # Each exercise is one cell. Replace `raise NotImplementedError`, run the cell, and the check at its end answers:
 # ✓ solved · ✗ not yet, with an input that shows it · ○ not attempted. Any correct style passes. When you are stuck,
@@ -85,7 +85,7 @@ check.mixed_bytes(mixed_bytes)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `s_x = (high - low) / (2**activation_bits - 1)` and `z_x = np.rint(-low / s_x)`. Clip the codes of x to 0 … 2^b − 1.
+# `s_x = (high - low) / (2**activation_bits - 1)` and `z_x = np.rint(-low / s_x)`. `min(x.min(), 0)` widens a range.
 #
 # </details>
 # <details><summary>Hint 3</summary>
@@ -145,19 +145,20 @@ def sensitivities(layers, x, bits):
 check.sensitivities(sensitivities)
 
 # %% [markdown]
-# ## 4 · A greedy allocation · ●●○ · 8 min
+# ## 4 · A greedy allocation · ●●● · 9 min
 #
-# Two tables, one row per layer and one column per number of bits, from few to many: `costs` (L, C) holds losses,
-# which fall from left to right, `sizes` (L, C) bytes, which grow. Write `greedy_bits(costs, sizes, budget)`: the column
-# of each layer, by this rule:
+# Two tables, one row per layer and one column per number of bits, from few to many: `losses` (L, C), which fall from
+# left to right, and `sizes` (L, C) in bytes, which grow. Write `greedy_bits(losses, sizes, budget)`: the column of each
+# layer, by this rule:
 #
-# - All layers begin in column 0.
+# - All layers begin in column 0, for which the budget always suffices.
 # - A step moves one layer to its *next* column. Only steps after which the bytes are within `budget` are allowed.
-# - Take the allowed step that saves the most loss per byte, again and again, until none is allowed.
+# - Take the allowed step that lowers the loss most per byte, again and again, until none is allowed.
 #
 # <details><summary>Hint 1</summary>
 #
-# In each round, look at every layer that has a next column: extra bytes, saved loss, saved loss per extra byte.
+# In each round, look at every layer that has a next column: how many bytes more, how much less loss, and the second
+# divided by the first?
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -168,16 +169,16 @@ check.sensitivities(sensitivities)
 
 
 # %%
-def greedy_bits(costs, sizes, budget):
+def greedy_bits(losses, sizes, budget):
     # SOLUTION
-    columns = np.zeros(len(costs), int)
+    columns = np.zeros(len(losses), int)
     left = budget - sizes[:, 0].sum()
     while True:
         steps = []
         for row, column in enumerate(columns):
-            if column + 1 < costs.shape[1]:
+            if column + 1 < losses.shape[1]:
                 extra = sizes[row, column + 1] - sizes[row, column]
-                saved = costs[row, column] - costs[row, column + 1]
+                saved = losses[row, column] - losses[row, column + 1]
                 if extra <= left:
                     steps.append((saved / extra, row, extra))
         if not steps:
@@ -191,9 +192,9 @@ def greedy_bits(costs, sizes, budget):
 check.greedy_bits(greedy_bits)
 
 # %% [markdown]
-# ## 5 · The best allocation · ●●● · 9 min
+# ## 5 · The best allocation · ●●○ · 8 min
 #
-# The same tables, and a harder promise. Write `best_bits(costs, sizes, budget)`: the columns with the **smallest total
+# The same tables, and a harder promise. Write `best_bits(losses, sizes, budget)`: the columns with the **smallest total
 # loss** whose bytes are within `budget`. One of the inputs has 12 layers with 6 choices each, more than two thousand
 # million allocations, and 5 seconds are allowed.
 #
@@ -216,14 +217,14 @@ check.greedy_bits(greedy_bits)
 
 
 # %%
-def best_bits(costs, sizes, budget):
+def best_bits(losses, sizes, budget):
     # SOLUTION
     states = [(0, 0.0, ())]
-    for row in range(len(costs)):
+    for row in range(len(losses)):
         longer = []
-        for size, cost, columns in states:
-            for column in range(costs.shape[1]):
-                longer.append((size + sizes[row, column], cost + costs[row, column], (*columns, column)))
+        for size, loss, columns in states:
+            for column in range(losses.shape[1]):
+                longer.append((size + sizes[row, column], loss + losses[row, column], (*columns, column)))
         states = []
         for state in sorted(longer):
             if state[0] <= budget and (not states or state[1] < states[-1][1]):
@@ -238,8 +239,8 @@ check.best_bits(best_bits)
 # ## 6 · The front · ●○○ · 4 min
 #
 # Write `on_front(sizes, accuracies)` for candidates with bytes `sizes` (N,) and `accuracies` (N,): the indices, in
-# ascending order, of all candidates that no other **beats**. A candidate beats another if it is as small and better, or
-# as good and smaller, or both smaller and better. Candidates that are equal do not beat each other.
+# ascending order, of all candidates that no other **beats**. A candidate beats another if it is no larger and
+# no worse, and in one of the two truly better. Candidates that are equal do not beat each other.
 #
 # <details><summary>Hint 1</summary>
 #

@@ -298,6 +298,76 @@ def choice_by_the_mean(sizes, right, float_right, allowed):
     return min(passing, key=lambda i: sizes[i], default=-1)
 
 
+def range_from_the_values_alone(weights, activations, weight_bits, activation_bits):
+    low, high = activations.min(), activations.max()
+    step = (high - low) / (2**activation_bits - 1)
+    z = np.rint(-low / step)
+    return ((np.rint(activations / step) + z - z) * step) @ rounded(weights, weight_bits).T
+
+
+def codes_with_their_zero_point(weights, activations, weight_bits, activation_bits):
+    low, high = min(activations.min(), 0), max(activations.max(), 0)
+    step = (high - low) / (2**activation_bits - 1)
+    codes = np.clip(np.rint(activations / step + np.rint(-low / step)), 0, 2**activation_bits - 1)
+    return codes * step @ rounded(weights, weight_bits).T
+
+
+def each_row_by_itself(weights, activations, weight_bits, activation_bits):
+    scales = np.abs(weights).max(axis=1, keepdims=True) / (2 ** (weight_bits - 1) - 1)
+    x = Uniform.fit(activations, activation_bits, symmetric=False, signed=False)
+    return x.dequantize(x.quantize(activations)) @ (np.rint(weights / scales) * scales).T
+
+
+def summed_squares(layers, x, bits):
+    exact = network(layers, x)
+    return [
+        ((network([rounded(w, bits) if i == k else w for i, w in enumerate(layers)], x) - exact) ** 2).sum()
+        for k in range(len(layers))
+    ]
+
+
+def best_without_sorting(losses, sizes, budget):
+    states = [(0, 0.0, [])]
+    for row in range(len(losses)):
+        longer = [(s + sizes[row, c], e + losses[row, c], [*b, c]) for s, e, b in states for c in range(len(sizes[0]))]
+        states = []
+        for state in longer:
+            if state[0] <= budget and (states == [] or state[1] < states[-1][1]):
+                states.append(state)
+    return states[-1][2]
+
+
+def front_beaten_by_itself(sizes, accuracies):
+    beats = (sizes[:, None] <= sizes) & (accuracies[:, None] >= accuracies)
+    return np.flatnonzero(~beats.any(axis=0))
+
+
+def front_along_the_other_axis(sizes, accuracies):
+    no_worse = (sizes[:, None] <= sizes) & (accuracies[:, None] >= accuracies)
+    better = (sizes[:, None] < sizes) | (accuracies[:, None] > accuracies)
+    return np.flatnonzero(~(no_worse & better).any(axis=1))
+
+
+def upper_ends(right, float_right):
+    losses = float_right.astype(float) - right
+    return losses.mean(1) + 1.96 * losses.std(1) / np.sqrt(losses.shape[1])
+
+
+def index_in_the_subset(sizes, right, float_right, allowed):
+    passing = upper_ends(right, float_right) <= allowed
+    return sizes[passing].argmin() if passing.any() else -1
+
+
+def first_one(sizes, right, float_right, allowed):
+    return next((i for i, upper in enumerate(upper_ends(right, float_right)) if upper <= allowed), -1)
+
+
+def gains_for_losses(sizes, right, float_right, allowed):
+    gains = right.astype(float) - float_right
+    upper = gains.mean(1) + 1.96 * gains.std(1) / np.sqrt(gains.shape[1])
+    return int(np.where(upper <= allowed, sizes, 10**9).argmin()) if (upper <= allowed).any() else -1
+
+
 def all_choices(costs, sizes, budget):
     rows = np.arange(len(costs))
     tried = itertools.product(range(costs.shape[1]), repeat=len(costs))
@@ -311,21 +381,37 @@ SLIPS = {
         ("bits_exchanged", lambda w, x, a, b: layer_of_the_package(w, x, b, a)),
         ("activations_without_zero_point", lambda w, x, a, b: unsigned_without_zero_point(x, b) @ rounded(w, a).T),
         ("one_bit_more_for_the_weights", lambda w, x, a, b: layer_of_the_package(w, x, a + 1, b)),
+        ("zero_not_in_the_range", range_from_the_values_alone),
+        ("zero_point_left_in_the_codes", codes_with_their_zero_point),
+        ("one_scale_per_row", each_row_by_itself),
     ],
     "mixed_bytes": [
         ("metadata_forgotten_in_the_budget", lambda n, c, b: np.ceil(n * b / 8).sum()),
         ("begun_bytes_dropped", lambda n, c, b: sum(n * b // 8 + 4 * c)),
         ("begun_bytes_dropped", lambda n, c, b: sum(n * b / 8 + 4 * c)),
+        ("only_weights_times_bits", lambda n, c, b: int((n * b).sum() / 8)),
+        ("only_weights_times_bits", lambda n, c, b: np.floor(n * b / 8).sum()),
         ("codes_not_packed", lambda n, c, b: (n + 4 * c).sum()),
     ],
     "sensitivities": [
         ("earlier_layers_left_rounded", rounded_in_place),
         ("error_of_the_weights_for_the_loss", noise_only),
+        ("sum_for_the_mean", summed_squares),
     ],
     "greedy_bits": [("last_step_beyond_the_budget", greedy_while_bytes_are_left)],
-    "best_bits": [("greedy_taken_for_exact", greedy_by_heads)],
-    "on_front": [("ties_left_on_the_front", front_strict), ("beaten_by_an_equal", front_with_equals)],
-    "smallest_within": [("interval_left_out", choice_by_the_mean)],
+    "best_bits": [("greedy_taken_for_exact", greedy_by_heads), ("states_not_sorted", best_without_sorting)],
+    "on_front": [
+        ("ties_left_on_the_front", front_strict),
+        ("beaten_by_an_equal", front_with_equals),
+        ("beaten_by_itself", front_beaten_by_itself),
+        ("those_that_beat_no_other_kept", front_along_the_other_axis),
+    ],
+    "smallest_within": [
+        ("interval_left_out", choice_by_the_mean),
+        ("index_among_those_that_pass", index_in_the_subset),
+        ("first_that_passes", first_one),
+        ("loss_with_the_sign_turned", gains_for_losses),
+    ],
 }
 
 # Trying all is right and too slow; the article's two codes are wrong in more than one way.

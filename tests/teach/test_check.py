@@ -490,6 +490,17 @@ def test_an_endless_loop_ends_in_time_with_its_line_and_leaves_no_thread(kind):
         assert not thread.is_alive()
 
 
+def test_a_task_may_say_itself_why_an_answer_is_late() -> None:
+    def waiting(*arguments):
+        for _ in range(1000):
+            time.sleep(0.01)
+
+    text = text_of(waiting, replace(QUICK, seconds=0.1, too_slow="Too many to try."))
+    assert "no answer within 0.1 s" in text
+    assert "Too many to try." in text
+    assert "loop" not in text
+
+
 @pytest.mark.slow
 def test_a_slow_import_in_an_answer_is_not_stopped_half_way(tmp_path, monkeypatch) -> None:
     (tmp_path / "slow_library.py").write_text("import time\nfor _ in range(80): time.sleep(0.01)\nVALUE = 7\n")

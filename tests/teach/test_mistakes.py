@@ -10,7 +10,7 @@ import pytest
 from fewerbits.teach import check, mistakes
 from fewerbits.teach.article import uniform_quantization
 from fewerbits.teach.check.answers import expected, read
-from fewerbits.teach.check.judge import known_mistake
+from fewerbits.teach.check.judge import known_mistake, unusable
 from fewerbits.teach.check.runner import Outcome, run
 from fewerbits.teach.mistakes import Mistake, also, catalogue, find, in_task, mistake, records, table
 
@@ -65,6 +65,8 @@ def test_no_two_mistakes_of_a_task_give_the_same_answers(record: Mistake) -> Non
 def _identical(task: check.Task, mine: Outcome, theirs: Outcome) -> bool:
     if mine.kind != "answer" or theirs.kind != "answer":
         return mine.kind == theirs.kind
+    if unusable(task, mine) or unusable(task, theirs):
+        return unusable(task, mine) == unusable(task, theirs)
     pairs = zip(read(mine.value, task.returns), read(theirs.value, task.returns))
     return all(a.shape == b.shape and np.array_equal(a, b, equal_nan=b.dtype.kind == "f") for a, b in pairs)
 

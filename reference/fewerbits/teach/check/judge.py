@@ -153,13 +153,22 @@ def imitates(
         return False
     if outcome.kind != "answer" or theirs.kind != "answer":
         return outcome.kind == theirs.kind and type(outcome.error) is type(theirs.error)
-    try:
-        pairs = list(zip(read(outcome.value, task.returns), read(theirs.value, task.returns)))
-    except UnusableAnswerError:
-        return False
+    problem = unusable(task, outcome)
+    if problem or unusable(task, theirs):  # empty in both, for one
+        return position is None and problem == unusable(task, theirs)
+    pairs = list(zip(read(outcome.value, task.returns), read(theirs.value, task.returns)))
     parts = accepted or (None,) * len(pairs)
     each = list(zip(pairs, parts, task.returns))
     return all(coincide(*pair, part, output) for pair, part, output in (each if position is None else [each[position]]))
+
+
+def unusable(task: Task, outcome: Outcome) -> str | None:
+    """Why the answer cannot be read, if so."""
+    try:
+        read(outcome.value, task.returns)
+    except UnusableAnswerError as error:
+        return str(error)
+    return None
 
 
 def _shows(task: Task, mistake: mistakes.Mistake, cases: Sequence[Case], position: int) -> bool:

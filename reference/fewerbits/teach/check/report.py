@@ -162,7 +162,7 @@ def _lines(task: Task, failure: Failure) -> list[str]:
     )
     at = f" in {outcome.where}" if outcome.where else ""
     if failure.kind == "timeout":
-        first = f"no answer within {task.seconds:g} s{at}. Does every loop come to an end?"
+        first = f"no answer within {task.seconds:g} s{at}. {task.too_slow}"
     elif failure.kind in ("exception", "unwritten"):
         first = f"{type(outcome.error).__name__}{at}: {outcome.error}"
     elif failure.kind == "value":

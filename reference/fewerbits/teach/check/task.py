@@ -48,8 +48,9 @@ class Task:
     `oracle` computes the right answer from first principles, in float64 or fractions: an array, `Between`, or a
     tuple of these, one for each of `returns`. A property takes the answer (arrays) and the arguments and returns
     None or a sentence that says what does not hold; a task without oracle rests on its properties alone.
-    `summary` turns all answers into a sentence for ✓. A call may take `seconds`. A task that judges a tensor as a
-    whole is not `divisible`: parts of its inputs are not tried.
+    `summary` turns all answers into a sentence for ✓. A call may take `seconds`;
+    `too_slow` is what is said to one that takes longer. A task that judges a tensor as a whole is not `divisible`:
+    parts of its inputs are not tried.
 
     Inputs that are `degenerate` ask for a guard (all zeros) or depend on the last bit (ties); what happens there
     hides no mistake that shows on all others. A task with `several_faults` gives code to repair that has more than
@@ -66,6 +67,7 @@ class Task:
     properties: tuple[Callable[..., str | None], ...] = ()
     summary: Callable[[Sequence[Probe], Sequence[Any]], str] | None = None
     seconds: float = 3.0
+    too_slow: str = "Does every loop come to an end?"
     divisible: bool = True
     degenerate: Callable[..., bool] = lambda *arguments: False
     several_faults: bool = False

@@ -19,7 +19,7 @@ from fewerbits.teach.mistakes.diagnosis import networks, rules
 from fewerbits.teach.mistakes.faults import FAULTS
 from fewerbits.teach.mistakes.integers import pairs, requantizing, sums
 from fewerbits.teach.mistakes.logarithmic import curves, logarithms, powers, shifts
-from fewerbits.teach.mistakes.mixed import allocating, layers
+from fewerbits.teach.mistakes.mixed import allocating, candidates, layers, measuring
 from fewerbits.teach.mistakes.numbers import floats, neighbours, packing, rooflines, rounding, sizes
 from fewerbits.teach.mistakes.record import Mistake, also, mistake
 from fewerbits.teach.mistakes.uniform import codes, parameters, tensors
@@ -33,7 +33,7 @@ TOPICS: dict[str, tuple[ModuleType, ...]] = {
     "logarithmic": (powers, logarithms, curves, shifts),
     "codebooks": (levels, codebook_storage, formats, blocks),
     "integers": (sums, pairs, requantizing),
-    "mixed": (layers, allocating),
+    "mixed": (layers, measuring, allocating, candidates),
     "diagnosis": (rules, networks),
     "capstone": (folding, adding, channels, capstone_networks, timing),
 }

@@ -15,9 +15,9 @@ BITS = np.array([2, 3, 4, 5, 6, 8])
 MOST_TO_TRY = 20_000
 
 
-def right_greedy_bits(costs: Array, sizes: Array, budget: int) -> list[int]:
+def right_greedy_bits(losses: Array, sizes: Array, budget: int) -> list[int]:
     """The rule of the exercise, step by step over plain lists."""
-    loss, size = costs.tolist(), sizes.tolist()
+    loss, size = losses.tolist(), sizes.tolist()
     columns = [0] * len(loss)
     left = budget - sum(row[0] for row in size)
     while True:
@@ -54,13 +54,13 @@ def _greedy_bits_probes() -> list[Probe]:
         (np.array([[9.0, 2.0, 1.0], [5.0, 1.0, 0.5]]), np.array([[10, 30, 50], [2, 4, 6]]), 36),
     ]
     for layers, choices, share in ((3, 3, 0.5), (4, 4, 0.3), (6, 6, 0.6), (7, 6, 0.25)):
-        costs, sizes = _tables(rng, layers, choices, convex=layers % 2 == 0)
-        probes.append((costs, sizes, _budget(sizes, share)))
+        losses, sizes = _tables(rng, layers, choices, convex=layers % 2 == 0)
+        probes.append((losses, sizes, _budget(sizes, share)))
     return probes
 
 
 greedy_bits = Task(
-    call="greedy_bits(costs, sizes, budget)",
+    call="greedy_bits(losses, sizes, budget)",
     returns=(Output("columns", integer=True),),
     oracle=right_greedy_bits,
     probes=_greedy_bits_probes,
@@ -68,22 +68,22 @@ greedy_bits = Task(
 )
 
 
-def right_best_bits(costs: Array, sizes: Array, budget: int) -> Array:
+def right_best_bits(losses: Array, sizes: Array, budget: int) -> Array:
     """All allocations while they are few; beyond that scipy's `milp`. The probes have one best allocation each."""
-    layers, choices = costs.shape
+    layers, choices = losses.shape
     if choices**layers <= MOST_TO_TRY:
         rows = range(layers)
         fitting = [c for c in itertools.product(range(choices), repeat=layers) if sizes[rows, c].sum() <= budget]
-        return np.array(min(fitting, key=lambda c: costs[rows, c].sum()))
+        return np.array(min(fitting, key=lambda c: losses[rows, c].sum()))
     from scipy.optimize import Bounds, LinearConstraint, milp
 
     one_each = np.kron(np.eye(layers), np.ones(choices))
     constraints = [LinearConstraint(sizes.reshape(1, -1), 0, budget), LinearConstraint(one_each, 1, 1)]
     options = {"mip_rel_gap": 0.0}
     found = milp(
-        costs.ravel(), integrality=np.ones(costs.size), bounds=Bounds(0, 1), constraints=constraints, options=options
+        losses.ravel(), integrality=np.ones(losses.size), bounds=Bounds(0, 1), constraints=constraints, options=options
     )
-    return np.argmax(found.x.reshape(costs.shape), axis=1)
+    return np.argmax(found.x.reshape(losses.shape), axis=1)
 
 
 def _best_bits_probes() -> list[Probe]:
@@ -93,18 +93,19 @@ def _best_bits_probes() -> list[Probe]:
         (np.array([[9.0, 8.0, 1.0], [5.0, 4.0, 0.5]]), np.array([[1, 3, 5], [1, 3, 5]]), 6),
     ]
     for layers, choices, share in ((3, 3, 0.5), (4, 4, 0.35), (5, 4, 0.6), (12, 6, 0.4)):
-        costs, sizes = _tables(rng, layers, choices, convex=False)
-        probes.append((costs, sizes, _budget(sizes, share)))
+        losses, sizes = _tables(rng, layers, choices, convex=False)
+        probes.append((losses, sizes, _budget(sizes, share)))
     return probes
 
 
 best_bits = Task(
-    call="best_bits(costs, sizes, budget)",
+    call="best_bits(losses, sizes, budget)",
     returns=(Output("columns", integer=True),),
     oracle=right_best_bits,
     probes=_best_bits_probes,
     divisible=False,
     seconds=5,
+    too_slow="Allocations are too many to try them all, and so are lists in which nothing is left out.",
 )
 
 
@@ -168,7 +169,13 @@ def _smallest_within_probes() -> list[Probe]:
     several = np.array([candidate(45, 5), candidate(12, 4), candidate(2, 0), candidate(2, 3)])
     sizes = np.array([60, 100, 140, 290])
     mixed_up = np.array([2, 0, 3, 1])
+    # Two networks and ten images, small enough to be shown: the first one loses three of them, the second none.
+    few, few_right = np.ones((2, 10), bool), np.array([True] * 9 + [False])
+    few[:, 9] = False
+    few[0, [1, 4, 6]] = False
     return [
+        (np.array([10, 20]), few, few_right, 0.4),
+        (np.array([20, 10]), few[::-1].copy(), few_right, 0.7),
         (sizes, several, exact, 0.01),
         (sizes, several, exact, 0.02),
         (sizes[mixed_up], several[mixed_up], exact, 0.02),

@@ -113,7 +113,8 @@ def _sensitivities_probes() -> list[Probe]:
     def network(depth: int, width: int, count: int, bits: int) -> Probe:
         return rng.normal(size=(depth, width, width)) / np.sqrt(width), rng.normal(size=(count, width)), bits
 
-    return [network(2, 2, 1, 3), network(2, 4, 3, 4), network(3, 5, 10, 3), network(5, 6, 8, 5)]
+    small = np.array([[[0.9, -0.4], [0.5, 1.0]], [[0.7, 0.2], [-1.0, 0.6]]]), np.array([[1.0, 0.5]]), 3
+    return [small, network(2, 4, 3, 4), network(3, 5, 10, 3), network(5, 6, 8, 5)]
 
 
 sensitivities = Task(

@@ -13,7 +13,7 @@ from fewerbits.network.folding import FoldedNetwork, fold
 from fewerbits.network.quantized import calibrate, quantize_network
 from fewerbits.teach.mistakes.calibration.observing import calibrated_on_unnormalized_data
 from fewerbits.teach.mistakes.mixed.allocating import budget_not_looked_at, bytes_minimized
-from fewerbits.teach.mistakes.mixed.layers import metadata_forgotten_in_the_budget
+from fewerbits.teach.mistakes.mixed.measuring import metadata_forgotten_in_the_budget
 from fewerbits.teach.mistakes.record import also, mistake
 from fewerbits.teach.mistakes.uniform.tensors import one_scale_for_all_channels
 

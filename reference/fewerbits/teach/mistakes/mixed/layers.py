@@ -1,4 +1,4 @@
-"""Mistakes with two precisions in one layer, with the bytes of many layers, and with their sensitivity."""
+"""Mistakes with two precisions in one layer."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def one_scale_for_both(weights: Array, activations: Array, weight_bits: int, act
 @mistake(
     "mixed_layer",
     symptom="The weights are twice as fine as their bits allow: codes reach ±(2^b − 1).",
-    cause="A signed range got as many steps on one side as fit into both.",
+    cause="All 2^b − 1 steps were used for one sign; with signed codes they have to serve both.",
     repair="Count the steps of one side of a signed range.",
     source="article.txt, mixed_precision_quantization",
 )
@@ -125,139 +125,55 @@ def magnitude_for_the_range(weights: Array, activations: Array, weight_bits: int
     return (scale * np.rint(activations / scale)) @ rounded_weights(weights, weight_bits).T
 
 
+@mistake(
+    "mixed_layer",
+    symptom="Right where some activation is zero; else the range is another one, and zero has no code of its own.",
+    cause="The range goes from the smallest to the largest value, and zero may lie outside.",
+    repair="Widen the range to zero: the smaller of low and 0, the larger of high and 0.",
+    source="common where every example follows a ReLU",
+)
+def zero_not_in_the_range(weights: Array, activations: Array, weight_bits: int, activation_bits: int) -> Array:
+    low, high = float(activations.min()), float(activations.max())
+    scale = (high - low) / (2**activation_bits - 1)
+    zero_point = np.rint(-low / scale)
+    codes = np.clip(np.rint(activations / scale) + zero_point, 0, 2**activation_bits - 1)
+    return (scale * (codes - zero_point)) @ rounded_weights(weights, weight_bits).T
+
+
+@also(zero_not_in_the_range, "mixed_layer")
+def zero_not_in_the_range_and_not_clipped(
+    weights: Array, activations: Array, weight_bits: int, activation_bits: int
+) -> Array:
+    low, high = float(activations.min()), float(activations.max())
+    scale = (high - low) / (2**activation_bits - 1)
+    return (scale * np.rint(activations / scale)) @ rounded_weights(weights, weight_bits).T
+
+
+@mistake(
+    "mixed_layer",
+    symptom="Right for activations that are never negative; for others each result is off by the sum of its weights.",
+    cause="On the way back the zero point was left in the codes.",
+    repair="Subtract the zero point from the codes of x before they are multiplied.",
+    source="common: x̂ = s·q taken from symmetric codes",
+)
+def zero_point_left_in_the_codes(weights: Array, activations: Array, weight_bits: int, activation_bits: int) -> Array:
+    _, scale = _scales(weights, activations, weight_bits, activation_bits)
+    shift = np.rint(-min(0.0, float(activations.min())) / scale) * scale
+    return (rounded_activations(activations, activation_bits) + shift) @ rounded_weights(weights, weight_bits).T
+
+
+@mistake(
+    "mixed_layer",
+    symptom="Right for a single output, a little different for several.",
+    cause="Each row of the weights got a scale of its own; here one scale for the tensor is asked for.",
+    repair="Take the largest magnitude of the whole tensor.",
+    source="engines quantize weights per channel, as this lesson's network does",
+)
+def one_scale_per_row(weights: Array, activations: Array, weight_bits: int, activation_bits: int) -> Array:
+    rows = np.array([rounded_weights(row, weight_bits) for row in weights])
+    return rounded_activations(activations, activation_bits) @ rows.T
+
+
 def _scales(weights: Array, activations: Array, weight_bits: int, activation_bits: int) -> tuple[float, float]:
     low, high = min(0.0, float(activations.min())), max(0.0, float(activations.max()))
     return float(np.abs(weights).max()) / (2 ** (weight_bits - 1) - 1), (high - low) / (2**activation_bits - 1)
-
-
-def _packed(sizes: Array, bits: Array) -> Array:
-    return np.ceil(np.asarray(sizes) * np.asarray(bits) / 8)
-
-
-@mistake(
-    "mixed_bytes",
-    symptom="The file is larger than planned; with many channels and few bits by a lot.",
-    cause="Only the codes are counted: the metadata without which nobody can read them is missing.",
-    repair="Add 4 bytes for each float32 scale.",
-    source="common in tables that compare “average bits”",
-)
-def metadata_forgotten_in_the_budget(sizes: Array, channels: Array, bits: Array) -> float:
-    return float(_packed(sizes, bits).sum())
-
-
-@mistake(
-    "mixed_bytes",
-    symptom="The number is eight times too large.",
-    cause="Bits and bytes are mixed up.",
-    repair="Eight bits are one byte.",
-    source="common",
-)
-def bits_counted_as_bytes(sizes: Array, channels: Array, bits: Array) -> float:
-    return float(np.sum(np.asarray(sizes) * bits) + 4 * np.sum(channels))
-
-
-@mistake(
-    "mixed_bytes",
-    symptom="Right for layers of equal size, wrong for all others.",
-    cause="The bits were averaged over layers, as if each layer had as many weights.",
-    repair="Each layer counts as often as it has weights.",
-    source="common in reports of mixed precision",
-)
-def bits_averaged_over_layers(sizes: Array, channels: Array, bits: Array) -> float:
-    return float(np.ceil(np.sum(sizes) * np.mean(bits) / 8) + 4 * np.sum(channels))
-
-
-@mistake(
-    "mixed_bytes",
-    symptom="The size does not change below 8 bits.",
-    cause="Each code is stored in a byte of its own.",
-    repair="Pack codes: eight codes of b bits take b bytes.",
-    source="q-diffusion issue 12: the quantized file is as large as before",
-)
-def codes_not_packed(sizes: Array, channels: Array, bits: Array) -> float:
-    return float(np.sum(sizes * np.ceil(np.asarray(bits) / 8)) + 4 * np.sum(channels))
-
-
-@mistake(
-    "mixed_bytes",
-    symptom="A few bytes too few: a layer would end in the middle of a byte.",
-    cause="The bits of a layer were divided by 8 and rounded down, or the layers were joined before rounding.",
-    repair="Round the bytes of each layer up.",
-    source="common with `// 8`",
-)
-def begun_bytes_dropped(sizes: Array, channels: Array, bits: Array) -> float:
-    return float(np.sum(np.asarray(sizes) * bits // 8) + 4 * np.sum(channels))
-
-
-@also(begun_bytes_dropped, "mixed_bytes")
-def layers_joined_before_rounding(sizes: Array, channels: Array, bits: Array) -> float:
-    return float(np.ceil(np.sum(np.asarray(sizes) * bits) / 8) + 4 * np.sum(channels))
-
-
-@also(begun_bytes_dropped, "mixed_bytes")
-def begun_bytes_left_as_fractions(sizes: Array, channels: Array, bits: Array) -> float:
-    return float(np.sum(np.asarray(sizes) * bits / 8) + 4 * np.sum(channels))
-
-
-def _run(layers: Array, x: Array) -> Array:
-    for w in layers[:-1]:
-        x = np.maximum(x @ w.T, 0)
-    return x @ layers[-1].T
-
-
-def _change(layers: Array, other: Array, x: Array) -> float:
-    return float(np.mean(np.square(_run(other, x) - _run(layers, x))))
-
-
-def _with(layers: Array, chosen: list[int], bits: int) -> Array:
-    other = np.array(layers, np.float64)
-    for index in chosen:
-        other[index] = rounded_weights(layers[index], bits)
-    return other
-
-
-@mistake(
-    "sensitivities",
-    symptom="Every layer looks worse than the one before it, whatever the layers are.",
-    cause="Layers rounded earlier stay rounded: each number is that of all layers so far.",
-    repair="Begin with the exact layers for each measurement, and round one.",
-    source="common where a network is changed in place",
-)
-def earlier_layers_left_rounded(layers: Array, x: Array, bits: int) -> Array:
-    count = range(len(layers))
-    return np.array([_change(layers, _with(layers, list(range(i + 1)), bits), x) for i in count])
-
-
-@mistake(
-    "sensitivities",
-    symptom="Layers that hardly matter look as bad as those that decide the answer.",
-    cause="The error of the weights was measured instead of what the network makes of it.",
-    repair="Run the network, and compare its outputs.",
-    source="SQNR as the only guide to bits per layer",
-)
-def error_of_the_weights_for_the_loss(layers: Array, x: Array, bits: int) -> Array:
-    return np.array([np.mean(np.square(rounded_weights(w, bits) - w)) for w in layers])
-
-
-@mistake(
-    "sensitivities",
-    symptom="The most important layer seems to be the one whose rounding does no harm.",
-    cause="One layer was kept exact and all others were rounded.",
-    repair="Round one layer, keep all others exact.",
-    source="common: “leave one out” taken for “one at a time”",
-)
-def all_but_one_rounded(layers: Array, x: Array, bits: int) -> Array:
-    count = range(len(layers))
-    return np.array([_change(layers, _with(layers, [j for j in count if j != i], bits), x) for i in count])
-
-
-@mistake(
-    "sensitivities",
-    symptom="Layers look harmless whose errors have both signs.",
-    cause="The mean of the differences was taken, in which plus and minus cancel.",
-    repair="Square the differences before the mean.",
-    source="common",
-)
-def errors_that_cancel(layers: Array, x: Array, bits: int) -> Array:
-    exact = _run(layers, x)
-    return np.array([np.mean(_run(_with(layers, [i], bits), x) - exact) for i in range(len(layers))])
