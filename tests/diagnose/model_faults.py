@@ -287,6 +287,22 @@ def concatenated() -> ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
 
 
+def activations() -> ModelProto:
+    """A sigmoid, quantized before and after."""
+    constants = {"s": np.float32(0.05), "z": np.uint8(128), "t": np.float32(1 / 255), "u": np.uint8(0)}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], "quantize"),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["xd"], "dequantize"),
+        helper.make_node("Sigmoid", ["xd"], ["y"], "sigmoid"),
+        helper.make_node("QuantizeLinear", ["y", "t", "u"], ["q_y"], "quantize_y"),
+        helper.make_node("DequantizeLinear", ["q_y", "t", "u"], ["out"], "dequantize_y"),
+    ]
+    x, out = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in ("x", "out"))
+    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "activations", [x], [out], tensors)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+
+
 def put_at(name: str, value: Any) -> Callable[[ModelProto], None]:
     return lambda model: put(model, name, value) and None
 
@@ -314,7 +330,17 @@ FAULTS = [
     Fault("bias at a scale of its own", "bias_with_its_own_scale", "conv2", tiny, bias_of_its_own),
     Fault("bias at s_w alone", "bias_with_its_own_scale", "conv2", tiny,
           lambda m: put(m, "conv2_bias_scale", get(m, "conv2_weight_scale"))),
-    Fault("bias scale computed from another layer", "bias_with_its_own_scale", "logits", tiny_per_tensor,
+    Fault("weight scales in another order", "scales_of_other_channels", "conv2", tiny,
+          lambda m: change(m, "conv2_weight_scale", lambda scale: scale[::-1])),
+    Fault("input scale for pixels of 0 to 1", "bias_scale_is_not_the_product", "conv1", tiny,
+          lambda m: scale_of(m, "image_scale", by=1 / 255)),
+    Fault("weight scale of one channel changed", "bias_scale_is_not_the_product", "conv2", tiny,
+          lambda m: change(m, "conv2_weight_scale", lambda scale: scale * ONE_CHANNEL)),
+    Fault("bias at s_x alone", "bias_with_its_own_scale", "conv2", tiny,
+          lambda m: put(m, "conv2_bias_scale", np.full(32, get(m, "pool1_scale")))),
+    Fault("sigmoid with 100 times its scale", "range_too_wide", "quantize_y", activations,
+          lambda m: scale_of(m, "t", by=100)),
+    Fault("bias scale computed from another layer", "bias_scale_is_not_the_product", "logits", tiny_per_tensor,
           lambda m: scale_of(m, "logits_bias_scale", by=1.02)),
     Fault("weight scale 3 times too large", "unused_codes", "conv2", tiny, lambda m: weights_at(m, 3.0)),
     Fault("scale of one channel 5 times too large", "unused_codes", "conv2", tiny,

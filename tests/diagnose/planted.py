@@ -409,6 +409,37 @@ def uint8_codes_in_int8(rng: np.random.Generator) -> Iterator[Planted]:
     yield _tensor("clamped_codes_in_the_wrong_type", x, codes, scale, zero_point)
 
 
+def int8_codes_in_uint8(rng: np.random.Generator) -> Iterator[Planted]:
+    """Symmetric, clipped, and affine int8 codes, handed over as uint8."""
+    x = values(rng)
+    scheme = Uniform.fit(x)
+    yield _tensor("codes_read_in_the_other_type", x, scheme.quantize(x).view(np.uint8), scheme.scale)
+    clipped = np.clip(np.rint(x / (0.6 * scheme.scale)), -128, 127).astype(np.int8)
+    yield _tensor("codes_read_in_the_other_type", x, clipped.view(np.uint8), 0.6 * scheme.scale)
+    scale, zero_point = affine(x)
+    codes = codes_of(x, scale, zero_point - 128, -128, 127).astype(np.int8)
+    yield _tensor("codes_read_in_the_other_type", x, codes.view(np.uint8), scale, zero_point - 128)
+
+
+def a_dead_channel(rng: np.random.Generator) -> Iterator[Planted]:
+    """One channel of small weights has lost its codes, under a scale per channel or one for all."""
+    weights = (0.1 * rng.standard_normal((6, 40))).astype(np.float32)
+    for axis in (0, None):
+        scheme = Uniform.fit(weights, axis=axis)
+        codes = scheme.quantize(weights)
+        codes[2] = 0
+        yield _tensor("dead_channels", weights, codes, scheme.scale, axis=axis)
+
+
+def zero_point_not_passed(rng: np.random.Generator) -> Iterator[Planted]:
+    """Right codes, and a call without their zero point; or with that of another tensor."""
+    x = values(rng)
+    scale, zero_point = affine(x)
+    codes = codes_of(x, scale, zero_point, 0, 255).astype(np.uint8)
+    yield _tensor("zero_point_forgotten", x, codes, scale)
+    yield _tensor("zero_point_of_another_range", x, codes, scale, zero_point + 7)
+
+
 def wrong_in_one_channel(rng: np.random.Generator) -> Iterator[Planted]:
     """One channel of ten has the mistake; a name and its place are expected."""
     weights = (rng.standard_normal((10, 40)) * 2.0 ** rng.uniform(-2, 2, (10, 1))).astype(np.float32)
@@ -575,4 +606,5 @@ MADE_HERE: tuple[Callable[[np.random.Generator], Iterator[Planted]], ...] = (
     twice_the_range, coarse_arithmetic, rounded_at_random, codes_negated, negative_scale, sign_lost,
     clamped_to_a_narrower_range, one_code_for_all_values, uint8_codes_in_int8, wrong_in_one_channel,
     scales_of_other_channels, codes_of_another_scale_per_channel, a_few_codes_off, bias_of_zeros,
+    int8_codes_in_uint8, a_dead_channel, zero_point_not_passed,
 )  # fmt: skip

@@ -32,7 +32,7 @@ def test_a_correct_model_gives_0_and_says_so(tmp_path, capsys) -> None:
     path = saved(tiny(), tmp_path)
     assert main([path]) == 0
     first, note = capsys.readouterr().out.splitlines()
-    assert first == f"{path}: nothing found"
+    assert first == f"{path}: nothing found in 4 layers with weights, 8 quantized activations"
     assert note.startswith("note: 4 layers can saturate on x86 CPUs without VNNI")
 
 
@@ -46,7 +46,8 @@ def test_notes_are_said_and_do_not_count(tmp_path, capsys) -> None:
     path = saved(few, tmp_path)
     assert main([path]) == 0
     text = capsys.readouterr().out
-    assert text.startswith(f"{path}: nothing found\nnote: conv1_sum_Conv: all its codes fit in 2 of 8 bits.")
+    assert text.startswith(f"{path}: nothing found in ")
+    assert text.splitlines()[1].startswith("note: conv1_sum_Conv: all its codes fit in 2 of 8 bits.")
     assert main([path, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["findings"] == []
@@ -58,12 +59,12 @@ def test_a_broken_model_gives_1_with_node_evidence_and_repair(tmp_path, capsys) 
     text = capsys.readouterr().out
     assert text.startswith("bias with its own scale  (conv2_sum_Conv)\n  evidence ")
     assert "  repair " in text
-    assert "1 finding\n" in text
+    assert "1 finding in 4 layers" in text
 
 
 def test_risks_are_findings_when_they_are_asked_for(tmp_path, capsys) -> None:
     assert main([saved(tiny(), tmp_path), "--cpu", "no-vnni"]) == 1
-    assert "4 findings\n" in capsys.readouterr().out
+    assert "4 findings in 4 layers" in capsys.readouterr().out
 
 
 def test_json_can_be_read_back(tmp_path, capsys) -> None:
@@ -79,6 +80,40 @@ def test_json_can_be_read_back(tmp_path, capsys) -> None:
 def test_json_of_a_correct_model_has_no_findings(tmp_path, capsys) -> None:
     assert main([saved(tiny(), tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["findings"] == []
+
+
+def test_a_finding_that_is_allowed_is_a_note(tmp_path, capsys) -> None:
+    path = saved(broken(), tmp_path)
+    assert main([path, "--allow", "bias with its own scale"]) == 0
+    assert "\nnote: conv2_sum_Conv: " in capsys.readouterr().out
+    assert main([path, "--allow", "wrong_axis", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["examined"].startswith("4 layers with weights")
+
+
+def test_a_name_that_is_misspelt_is_not_allowed_silently(tmp_path, capsys) -> None:
+    assert main([saved(tiny(), tmp_path), "--allow", "wrong axes"]) == 2
+    assert "wrong_axis" in capsys.readouterr().err
+
+
+def test_a_crash_is_told_from_findings(tmp_path, capsys, monkeypatch) -> None:
+    def fails(*arguments, **options):
+        raise ImportError("a module is missing")
+
+    monkeypatch.setattr("fewerbits.diagnose.__main__.examine", fails)
+    assert main([saved(tiny(), tmp_path)]) == 3
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "the diagnosis itself failed" in output.err
+    assert "a module is missing" in output.err
+
+
+@pytest.mark.slow
+def test_a_file_is_diagnosed_without_the_catalogue(tmp_path) -> None:
+    """The tool does not fail when a lesson's module does."""
+    script = "import sys; sys.modules['fewerbits.teach'] = None; from fewerbits.diagnose.__main__ import main; "
+    path = saved(broken(), tmp_path)
+    done = subprocess.run([sys.executable, "-c", f"{script}sys.exit(main([{path!r}]))"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def unreadable(path) -> dict[str, bytes | None]:

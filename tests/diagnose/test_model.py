@@ -128,7 +128,71 @@ def test_operators_of_many_kinds_raise_no_false_alarm(form: str, per_channel: bo
             per_channel=per_channel, activation_type=activations, weight_type=QuantType.QInt8,
         )  # fmt: skip
         found = [(finding.name, finding.where) for finding in diagnose_model(tmp_path / "int8.onnx")]
-        assert found == ([] if form == "QDQ" else [("weights_in_float", "deconvolution")])
+        assert found == []
+        noted = [(finding.name, finding.where) for finding in diagnose_model(tmp_path / "int8.onnx", notes=True)]
+        assert (("weights_in_float", "deconvolution") in noted) == (form == "QOperator")
+
+
+def noted_by(source, target, reader, **options) -> set[str]:
+    """Names of the notes on a model quantized by ONNX Runtime with these options; it must have no findings."""
+    from onnxruntime.quantization import QuantType, quantize_static
+
+    quantize_static(source, target, reader, **({"weight_type": QuantType.QInt8} | options))
+    assert diagnose_model(target) == [], options
+    return {finding.name for finding in diagnose_model(target, notes=True)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+def test_symmetric_activations_on_purpose_are_a_note(form: str, tmp_path) -> None:
+    """ActivationSymmetric, which engines that know no zero point ask for."""
+    from onnxruntime.quantization import QuantFormat, QuantType
+
+    onnx.save(many_operators(), tmp_path / "float.onnx")
+    for kind in (QuantType.QInt8, QuantType.QUInt8):
+        noted = noted_by(
+            tmp_path / "float.onnx", tmp_path / "int8.onnx", Batches(np.random.default_rng(12)),
+            quant_format=QuantFormat[form], activation_type=kind, extra_options={"ActivationSymmetric": True},
+        )  # fmt: skip
+        assert "symmetric_range_for_one_sided_data" in noted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["QDQ", "QOperator"])
+def test_operators_left_out_on_purpose_are_notes(form: str, tmp_path) -> None:
+    """nodes_to_exclude, one operator of each kind after the other."""
+    from onnxruntime.quantization import QuantFormat, QuantType
+
+    onnx.save(many_operators(), tmp_path / "float.onnx")
+    noted = {}
+    for excluded in [each.name for each in many_operators().graph.node]:
+        noted[excluded] = noted_by(
+            tmp_path / "float.onnx", tmp_path / "int8.onnx", Batches(np.random.default_rng(12)),
+            quant_format=QuantFormat[form], activation_type=QuantType.QUInt8, nodes_to_exclude=[excluded],
+        )  # fmt: skip
+    assert "weights_in_float" in noted["conv2"]
+    assert "weights_in_float" in noted["matmul"]
+    assert "float_between_codes" in noted["leaky"]
+
+
+def test_biases_of_zeros_and_weights_of_one_sign_are_notes() -> None:
+    for name, of, expected in (
+        ("conv2_bias_codes", np.zeros_like, "bias_forgotten"),
+        ("conv2_weight_codes", np.abs, "sign_lost"),
+    ):
+        model = copy_of(tiny())
+        model_faults.change(model, name, of)
+        assert diagnose_model(model) == []
+        noted = {finding.name for finding in diagnose_model(model, notes=True) if "conv2" in finding.where}
+        assert noted == {expected}
+    assert diagnose_model(tiny(), notes=True) == []
+
+
+def test_a_scale_255_times_off_asks_for_the_pixels_and_convicts_nobody() -> None:
+    fault = next(fault for fault in FAULTS if fault.what == "input scale for pixels of 0 to 1")
+    (finding,) = diagnose_model(fault.model())
+    assert "pixels of 0 … 255" in finding.evidence
+    assert finding.repair.startswith("One of three scales is wrong.")
 
 
 class Batches:
@@ -446,11 +510,11 @@ def test_a_bias_that_is_off_alike_everywhere_says_so() -> None:
     plants = {
         "and as many times in all 32 channels": lambda m: model_faults.scale_of(m, "conv2_weight_scale", by=3.0),
         "32 of 32 channels are off": lambda m: model_faults.change(
-            m, "conv2_bias_scale", lambda scale: np.roll(scale, 1)
+            m, "conv2_bias_scale", lambda scale: np.roll(scale, 1) * 2
         ),
     }
     for said, plant in plants.items():
         (found,) = diagnose_model(Fault("", "", "", tiny, plant).model())
-        assert found.name == "bias_with_its_own_scale"
+        assert found.name == "bias_scale_is_not_the_product"
         assert said in found.evidence
-        assert "restore that one" in found.repair
+        assert "restore it" in found.repair

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fewerbits.diagnose.finding import Finding
 from fewerbits.diagnose.loading import UnreadableModelError
-from fewerbits.diagnose.model import CPUS, diagnose_model
+from fewerbits.diagnose.model import CPUS, examine
 
 DESCRIPTION = """\
 Reads a quantized ONNX model and says what is wrong with its quantization: the node, the numbers that show it, and
@@ -25,16 +27,23 @@ what it looks for:
   values quantized twice in a row; weight scales on the wrong axis; weights that use few of their codes (a channel
   less than half of those of the largest, a layer no whole number of bits); dead output channels; signed weights with a
   zero point; weights left in float; a bias whose scale is not s_x·s_w, or that does not fit in int32; half the codes
-  unused for data that is never negative; float operators between quantized ones.
+  unused for data that is never negative; a range far beyond the values of a sigmoid; float operators between
+  quantized ones.
 
   Notes, which do not count as findings, because a file cannot say whether it is meant so: weights that all fit in two
   bits less than their type has, or fewer (4-bit weights in int8, or a scale 16 times too large),
-  channels with few codes under the scale of a whole tensor, one code far from all others.
+  channels with few codes under the scale of a whole tensor, one code far from all others, weights without a negative
+  one, biases of zeros; and what options of quantizers give: operators left in float as a whole (nodes_to_exclude),
+  symmetric codes for all activations (ActivationSymmetric).
+
+  A file holds no float values beside its codes, so codes that are wrong but look like codes are not seen here:
+  compare them with the float values by fewerbits.diagnose.diagnose.
 
   With --cpu no-vnni also: products of uint8 and int8 that may saturate at 16 bits on x86 CPUs without the VNNI
   instructions. Correct models with 8-bit weights have these, and on other CPUs they do no harm.
 
-exit code: 0 nothing found, 1 something found, 2 the file cannot be diagnosed (missing, damaged, not quantized).
+exit code: 0 nothing found, 1 something found, 2 the file cannot be diagnosed (missing, damaged, not quantized),
+3 the diagnosis itself failed. Findings that are meant so: --allow NAME prints them as notes, which do not count.
 
 example:
   python -m fewerbits.diagnose resnet_int8.onnx
@@ -53,15 +62,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("model", help="the ONNX file")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument("--cpu", choices=CPUS, default="any", help="the CPU to run on, for its risks (default: any)")
+    parser.add_argument("--allow", metavar="NAME", action="append", default=[], help="a finding that is meant so")
     options = parser.parse_args(arguments)
     try:
-        findings = diagnose_model(options.model, cpu="no-vnni", notes=True)
+        return _diagnose(options)
+    except Exception:  # a fault of the diagnosis must not look like one of the model
+        traceback.print_exc()
+        _say(f"error: {options.model}: the diagnosis itself failed; nothing is known of the model", sys.stderr)
+        return 3
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    try:
+        allowed = {_known(name) for name in options.allow}
+    except ValueError as error:
+        _say(f"error: --allow: {error}", sys.stderr)
+        return 2
+    try:
+        findings, examined = examine(options.model, cpu="no-vnni")
     except UnreadableModelError as error:
         if options.json:
             _say(json.dumps({"model": options.model, "error": str(error)}, ensure_ascii=False, indent=2))
         else:
             _say(f"error: {error}", sys.stderr)
         return 2
+    findings = [replace(finding, level="note") if finding.name in allowed else finding for finding in findings]
     risks = [finding for finding in findings if finding.level == "risk"]
     notes = [finding for finding in findings if finding.level == "note"]
     findings = [finding for finding in findings if finding.level != "note"]
@@ -70,17 +95,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         found = [finding.as_dict() for finding in findings]
         noted = [finding.as_dict() for finding in notes]
-        _say(json.dumps({"model": options.model, "findings": found, "notes": noted}, ensure_ascii=False, indent=2))
+        report = {"model": options.model, "examined": examined, "findings": found, "notes": noted}
+        _say(json.dumps(report, ensure_ascii=False, indent=2))
     else:
-        _print(options.model, findings, len(risks) if options.cpu == "any" else 0, notes)
+        _print(options.model, findings, examined, len(risks) if options.cpu == "any" else 0, notes)
     return 1 if findings else 0
 
 
-def _print(model: str, findings: Sequence[Finding], risks: int, notes: Sequence[Finding]) -> None:
+def _known(name: str) -> str:
+    """A finding's name, written with spaces or underscores; ValueError offers similar ones."""
+    from fewerbits.teach import mistakes
+
+    return mistakes.find(name.replace("_", " ")).name
+
+
+def _print(model: str, findings: Sequence[Finding], examined: str, risks: int, notes: Sequence[Finding]) -> None:
     for finding in findings:
         _say(f"{finding}\n")
     count = "nothing found" if not findings else f"{len(findings)} finding{'s' if len(findings) > 1 else ''}"
-    _say(f"{model}: {count}")
+    _say(f"{model}: {count} in {examined}")
     for finding in notes[:NOTES]:
         _say(f"note: {finding.where}: {finding.evidence}. {finding.repair}")
     if len(notes) > NOTES:

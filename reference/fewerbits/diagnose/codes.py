@@ -11,7 +11,7 @@ from fewerbits.diagnose.case import Array, Case
 from fewerbits.diagnose.coarse import coarse_arithmetic
 from fewerbits.diagnose.finding import Finding
 from fewerbits.diagnose.lines import LEAST_VALUES, line_of, permuted
-from fewerbits.diagnose.rules import RULES
+from fewerbits.diagnose.rules import RULES, codes_of_int8_in_uint8, wrap_in_the_container
 from fewerbits.diagnose.words import finding
 
 # Rounding at random errs as often as the fractions say; within so many standard deviations it is named.
@@ -54,7 +54,10 @@ def _explained(case: Case) -> tuple[str, str] | None:
     """Name of the mistake that gives every code of the case, and how."""
     for name, rule in RULES:
         if case.explained_by(rule):
-            return name, "this mistake"
+            how = "reading them as the signed codes that they are" if rule is codes_of_int8_in_uint8 else "this mistake"
+            if rule is codes_of_int8_in_uint8 and case.explained_by(wrap_in_the_container):
+                how = "reading them as signed (or codes that wrapped where they should be clamped, the same integers)"
+            return name, how
     if np.count_nonzero(~case.correct) < LEAST_WRONG:
         return None
     if kind := coarse_arithmetic(case):
@@ -62,6 +65,12 @@ def _explained(case: Case) -> tuple[str, str] | None:
     if line := line_of(case):
         if line.times < 0:
             return "codes_negated", f"a scale {line.times:.4g} times the one given"
+        if line.offset and line.low <= 1 <= line.high:
+            given, own = np.unique(case.zero_point), np.unique(case.zero_point + line.offset)
+            text = f"zero point {_few(own)} in place of {_few(given)}"
+            if not given.any():
+                return "zero_point_forgotten", f"{text} (was zero_point= forgotten in the call?)"
+            return "zero_point_of_another_range", text
         zero = f" and a zero point {line.offset:+d} from it" if line.offset else ""
         return "codes_of_another_scale", f"a scale {line.times:.4g} times the one given{zero}"
     if _is_random(case):
@@ -106,6 +115,16 @@ def _channel(case: Case, axis: int, index: int) -> Case:
     return replace(case, **parts, dequantized=None)  # type: ignore[arg-type]
 
 
+def _says_nothing(channel: Case) -> bool:
+    """Whether all values of a channel have one code, which then follows from many mistakes and convicts none."""
+    return bool((channel.codes == channel.codes.flat[0]).all() and np.unique(channel.x).size > 1)
+
+
+def _few(numbers: Array) -> str:
+    """One number, or the ends of several."""
+    return f"{numbers.min():.0f}" if numbers.min() == numbers.max() else f"{numbers.min():.0f} to {numbers.max():.0f}"
+
+
 def _by_channel(case: Case, wrong: Array, share: str) -> Finding | None:
     """The mistake of those channels that have wrong codes, when each of them is explained and by the same one."""
     place = _place(case, wrong)
@@ -117,6 +136,11 @@ def _by_channel(case: Case, wrong: Array, share: str) -> Finding | None:
     axis, indices = place
     channels = [_channel(case, axis, int(index)) for index in indices]
     where = _listed(axis, indices, case.x.shape[axis])
+    if all(_says_nothing(channel) for channel in channels):
+        codes = np.unique([channel.codes.flat[0] for channel in channels])
+        text = f"{share}, {where}; there all codes are {_few(codes)}, whatever the value"
+        of_zero = all((channel.codes == channel.zero_point).all() for channel in channels)
+        return finding("dead_channels" if of_zero else "one_code_for_all_values", "codes", text)
     lines = [line for channel in channels if (line := line_of(channel))]
     if len(lines) == len(channels):
         per_channel = case.scale.shape[axis] > 1

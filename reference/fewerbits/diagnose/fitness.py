@@ -176,7 +176,11 @@ def foreign_scale(case: Case) -> list[Finding]:
     narrow = np.sum(np.where(clipped, beyond, 0.0) ** 2) > 0.5 * error * case.x.size
     text = f"squared error {ratio:.3g} times that of min-max on these values; {100 * clipped.mean():.3g} % are clipped"
     name = "range_too_narrow" if narrow else "range_too_wide"
-    return [finding(name, "scale", f"{text}; {_distinct(case)} of {2**case.bits}")]
+    text = f"{text}; {_distinct(case)} of {2**case.bits}"
+    needed = int(np.abs(case.codes - case.zero_point).max()).bit_length() + 1
+    if name == "range_too_wide" and needed < case.bits:
+        text = f"{text} (if {needed} bits are meant, say bits={needed})"
+    return [finding(name, "scale", text)]
 
 
 def dead_channels(case: Case) -> list[Finding]:
@@ -282,5 +286,5 @@ def _distinct(case: Case) -> str:
 
 def _some(values: Array) -> str:
     """One number, or the ends of several."""
-    low, high = f"{values.min():.6g}", f"{values.max():.6g}"
+    low, high = f"{values.min() + 0.0:.6g}", f"{values.max() + 0.0:.6g}"  # + 0.0: no "-0"
     return low if low == high else f"{low} to {high}"

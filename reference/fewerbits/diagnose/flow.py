@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 from onnx import NodeProto
 
 from fewerbits.diagnose.finding import Finding
 from fewerbits.diagnose.graph import MOVES, Graph, input_of, label
-from fewerbits.diagnose.parameters import LIMITS
+from fewerbits.diagnose.parameters import LIMITS, feeds_a_mixer
+from fewerbits.diagnose.products import stored_codes
 
 POSITIVE = {
     "Relu",
@@ -32,6 +34,9 @@ KERNELS = PRODUCTS | AVERAGES | {"Add", "Mul", "Sub", "Concat", "Sigmoid", "Leak
 # What a kernel does on the way to its codes, or what changes no number.
 FUSED = MOVES | {"Relu", "Clip", "Cast"}
 SHAPES = {"Shape", "Size", "ArgMax", "ArgMin", "NonZero"}
+# Values of these lie within −1 … 1. Two bits lost is more than a calibration with headroom.
+WITHIN_ONE = {"Sigmoid", "Softmax", "HardSigmoid", "Tanh", "QLinearSigmoid", "QLinearSoftmax"}
+MOST_BEYOND = 4
 # Below zero lies at least an eighth of the codes: well beyond what a calibration that clips could leave.
 MOST_UNUSED = 1 / 8
 
@@ -76,7 +81,7 @@ def _unused_share(graph: Graph, node: NodeProto) -> float | None:
 
 
 def signed_codes_for_nonnegative_values(graph: Graph) -> Iterator[Finding]:
-    known = nonnegative_values(graph)
+    known, on_purpose = nonnegative_values(graph), _all_symmetric(graph)
     for node in graph.nodes:
         share, written = _unused_share(graph, node), graph.writes(node)
         if share is None or written is None or share < MOST_UNUSED or written.value not in known:
@@ -88,8 +93,51 @@ def signed_codes_for_nonnegative_values(graph: Graph) -> Iterator[Finding]:
             label(node),
             f"what it quantizes is never negative, and the zero point {written.parameters.zero().item()} leaves "
             f"{share:.0%} of the codes to negative values",
-            "Give the range 0 … max all codes: zero point 0 for uint8, −128 for int8.",
+            "Give the range 0 … max all codes: zero point 0 for uint8, −128 for int8."
+            + (" All activations here are symmetric; if the engine wants that, leave it." if on_purpose else ""),
+            "note" if on_purpose else "mistake",
         )
+
+
+def _all_symmetric(graph: Graph) -> bool:
+    """Whether every activation has the zero point of a symmetric range: an option of quantizers for some engines."""
+    zeros = []
+    for node in graph.nodes:
+        written = graph.writes(node)
+        # The range of a softmax is fixed, whatever the option says.
+        source = graph.producer.get(input_of(node, 0))
+        fixed = node.op_type == "QLinearSoftmax" or (source is not None and source.op_type == "Softmax")
+        if written is not None and written.parameters.usable and not fixed:
+            zeros.append(written.parameters)
+    middles = {name: ((low + high) // 2, (low + high + 1) // 2) for name, (low, high) in LIMITS.items()}
+    return len(zeros) > 2 and all(
+        each.zero_point is not None and np.isin(each.zero_point, middles.get(each.zero_point.dtype.name, ())).all()
+        for each in zeros
+    )
+
+
+def range_beyond_the_function(graph: Graph) -> Iterator[Finding]:
+    """Codes for far larger values than an operator can give: a sigmoid lies in 0 … 1."""
+    for node in graph.nodes:
+        written, source = graph.writes(node), node
+        if written is None or not written.parameters.usable or written.parameters.per_channel:
+            continue
+        if node.op_type == "QuantizeLinear":
+            source = graph.producer.get(input_of(node, 0), node)
+        zero_point = written.parameters.zero_point
+        limits = LIMITS.get("uint8" if zero_point is None else zero_point.dtype.name)
+        if source.op_type not in WITHIN_ONE or limits is None or feeds_a_mixer(graph, written.value):
+            continue
+        scale, zero = written.parameters.scale.item(), written.parameters.zero().item()  # type: ignore[union-attr]
+        reach = scale * (limits[1] - zero)
+        if reach > MOST_BEYOND:
+            yield Finding(
+                "range_too_wide",
+                label(node),
+                f"{source.op_type} gives values up to 1, and the codes reach to {reach:.4g}: only about "
+                f"{max(round(1 / scale), 0) + 1} codes from 0 to 1 are used",
+                "Take the scale from the range of the values, 1/255 for uint8 and 0 … 1.",
+            )
 
 
 def _passes_on(graph: Graph, node: NodeProto) -> bool:
@@ -105,6 +153,10 @@ def _passes_on(graph: Graph, node: NodeProto) -> bool:
 
 
 def float_between_codes(graph: Graph) -> Iterator[Finding]:
+    """Float operators between codes: a note where none of them has weights in codes.
+
+    Whoever leaves out operators on purpose (ONNX Runtime's nodes_to_exclude) leaves them out as a whole.
+    """
     for region in regions(graph):
         counted = [node for node in region if node.op_type not in FUSED]
         batch_norm = next((node for node in counted if node.op_type == "BatchNormalization"), None)
@@ -119,20 +171,27 @@ def float_between_codes(graph: Graph) -> Iterator[Finding]:
             all(node.op_type in KERNELS for node in counted) or any(node.op_type in PRODUCTS for node in counted)
         ):
             first, second = counted[0], counted[1]
+            products = (node for node in counted if node.op_type in PRODUCTS)
+            half_quantized = any(stored_codes(graph, input_of(node, 1)) for node in products)
             yield Finding(
                 "float_between_codes",
                 label(first),
                 f"the result of {first.op_type} {label(first)!r} goes to {second.op_type} {label(second)!r} without "
                 "QuantizeLinear and DequantizeLinear between them: engines run both in float",
-                f"Calibrate the output of {label(first)!r} and quantize it.",
+                f"Calibrate the output of {label(first)!r} and quantize it.{'' if half_quantized else ON_PURPOSE}",
+                "mistake" if half_quantized else "note",
             )
         elif len(counted) == 1 and (constant := _float_operand(graph, counted[0])):
             yield Finding(
                 "float_between_codes",
                 label(counted[0]),
                 f"{counted[0].op_type} between quantized operators reads {constant!r} in float: it runs in float",
-                "Quantize the constant as well: codes followed by DequantizeLinear.",
+                f"Quantize the constant as well: codes followed by DequantizeLinear.{ON_PURPOSE}",
+                "note",
             )
+
+
+ON_PURPOSE = " If it was left out on purpose, leave it."
 
 
 def _float_operand(graph: Graph, node: NodeProto) -> str | None:
@@ -179,4 +238,4 @@ def _is_float(graph: Graph, node: NodeProto) -> bool:
     return not quantizes and node.op_type not in SHAPES and node.op_type != "Constant"
 
 
-RULES = (signed_codes_for_nonnegative_values, float_between_codes)
+RULES = (signed_codes_for_nonnegative_values, range_beyond_the_function, float_between_codes)

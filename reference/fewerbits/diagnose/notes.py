@@ -14,6 +14,8 @@ from fewerbits.diagnose.products import products
 from fewerbits.diagnose.words import finding
 
 # Four bits lost: what makes a channel small, and a code an outlier (`diagnose`, which sees the values, says two).
+# So many different codes of weights about zero have one sign by chance once in a million layers.
+ONE_SIGN = 20
 LOST, OUTLIER_RATIO, LEAST_CODES = 16, 16, 100
 
 
@@ -28,6 +30,10 @@ def notes(graph: Graph) -> Iterator[Finding]:
         where, available = label(product.node), limits[1] - limits[0]
         zero = product.zero_by_channel()
         centred = product.by_channel() - zero
+        if product.bias is not None and product.bias.size > 1 and not product.bias.any():
+            yield _note("bias_forgotten", where, f"all {product.bias.size} bias codes are 0")
+        if limits[0] < 0 and np.unique(centred[centred != 0]).size >= ONE_SIGN and centred.min() >= 0:
+            yield _note("sign_lost", where, f"none of {centred.size:,} weights is negative")
         magnitudes = np.abs(centred)
         if not magnitudes.any():
             continue

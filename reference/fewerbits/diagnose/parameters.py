@@ -198,7 +198,7 @@ def quantized_twice(graph: Graph) -> Iterator[Finding]:
             continue
         if not _comparable(first, second) or first.parameters.same_as(second.parameters):
             continue
-        if _feeds_a_mixer(graph, second.value):
+        if feeds_a_mixer(graph, second.value):
             continue
         yield Finding(
             "quantized_twice",
@@ -209,7 +209,7 @@ def quantized_twice(graph: Graph) -> Iterator[Finding]:
         )
 
 
-def _feeds_a_mixer(graph: Graph, codes: str) -> bool:
+def feeds_a_mixer(graph: Graph, codes: str) -> bool:
     """Whether the codes were made to share their parameters with those of another branch."""
     for reader in graph.consumers[codes]:
         further = [node for output in reader.output for node in graph.consumers[output]]

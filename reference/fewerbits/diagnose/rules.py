@@ -61,6 +61,16 @@ def clamped_codes_of_uint8_in_int8(case: Case, x: Array) -> Array:
     return wrapped(codes, container(case), signed=True)
 
 
+def codes_of_int8_in_uint8(case: Case, x: Array) -> Array:
+    """Signed codes read as unsigned. With z > 0 only codes to both ends tell them from codes that wrapped."""
+    low, high = code_range(case.bits, signed=True)
+    read = wrapped(case.codes, container(case), signed=True)
+    to_both_ends = read.min() <= low + 2 and read.max() >= high - 2
+    if case.signed or not (read.min() < 0 < read.max()) or not (to_both_ends or (case.zero_point <= 0).all()):
+        return np.full(x.shape, np.nan)
+    return wrapped(np.clip(_rounded(case, x) + case.zero_point, low, high), container(case), signed=False)
+
+
 def truncated_before_the_zero_point(case: Case, x: Array) -> Array:
     return np.clip(np.trunc(x / case.scale) + case.zero_point, *case.ends)
 
@@ -161,6 +171,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("clamp_forgotten", clamp_forgotten),
     ("clamped_before_the_zero_point", clamped_before_the_zero_point),
     ("clamped_codes_in_the_wrong_type", clamped_codes_of_uint8_in_int8),
+    ("codes_read_in_the_other_type", codes_of_int8_in_uint8),
     ("wrap_instead_of_clamp", wrap_in_the_container),
     ("wrap_instead_of_clamp", wrap_in_the_bits),
     ("clamped_codes_in_the_wrong_type", clamped_codes_in_the_wrong_type),

@@ -38,7 +38,8 @@ def diagnose(
 
     `values` are the real numbers, all that the scale is meant for; `codes` have their shape. `scale` and `zero_point`
     are numbers, or with `axis` one for each of its indices, or arrays that broadcast with axes of length 1. `signed`
-    says whether codes are −2^(b−1)..2^(b−1) − 1 or 0..2^b − 1; None reads it from the type of `codes`. `bits` of None
+    says whether codes are −2^(b−1)..2^(b−1) − 1 or 0..2^b − 1; None reads it from the type of `codes`, and in a wider
+    type from the codes: unsigned when none is negative and one is 2^(b−1) or more. `bits` of None
     are 8, or 16 for codes of a 16-bit type that reach beyond 12. Torch's tensors are read as well, quantized ones and
     bfloat16 included.
     `symmetric=True` adds that the zero point must be the symmetric one. Ties may go either way, to the even or away
@@ -98,6 +99,7 @@ def _first_causes(wrong: list[Finding], unfit: list[Finding]) -> list[Finding]:
         unfit = [item for item in unfit if item.name not in {*misfits, "wrong_axis"}]
     if named & {
         "zero_point_minus_one",
+        "zero_point_of_another_range",
         "zero_point_one_too_high",
         "zero_point_of_wrong_sign",
         "zero_point_forgotten",
@@ -108,6 +110,7 @@ def _first_causes(wrong: list[Finding], unfit: list[Finding]) -> list[Finding]:
         "codes_of_another_scale",
         "codes_negated",
         "codes_of_the_other_signedness",
+        "codes_read_in_the_other_type",
         "scales_of_other_channels",
         "clamped_to_a_narrower_range",
     }:

@@ -110,7 +110,8 @@ def dead_channels(graph: Graph) -> Iterator[Finding]:
             continue
         dead = np.flatnonzero((product.by_channel() == product.zero_by_channel()).all(axis=1))
         if dead.size:
-            shown = ", ".join(map(str, dead[:8])) + (" …" if dead.size > 8 else "")
+            shown = "channels " * (dead.size > 1) or "channel "
+            shown += ", ".join(map(str, dead[:8])) + (" …" if dead.size > 8 else "")
             per_channel = product.w.per_channel
             yield Finding(
                 "dead_channels",
@@ -162,15 +163,47 @@ def bias_scale(graph: Graph) -> Iterator[Finding]:
             channel = f" in channel {worst}, and as many times in all {ratio.size} channels"
         elif ratio.size == 1:
             channel = ""
-        yield Finding(
-            "bias_with_its_own_scale",
-            label(product.node),
+        text = (
             f"{label(product.bias_node)} has the bias at scale {stated[worst % stated.size]:.6g}, which is "
-            f"{ratio[worst]:.4g} times s_x·s_w = {wanted[worst % wanted.size]:.6g}{channel}",
-            "Store the bias as int32 codes rint(b/(s_x·s_w)) with scale s_x·s_w and zero point 0: engines add the "
-            "codes to the accumulator and do not look at another scale. If the scale of the input or of the weights "
-            "was changed after the bias was stored, restore that one instead.",
+            f"{ratio[worst]:.4g} times s_x·s_w = {wanted[worst % wanted.size]:.6g}{channel}"
         )
+        if stated.size > 1 and _close(np.sort(stated), np.sort(wanted)):
+            yield Finding(
+                "scales_of_other_channels",
+                label(product.node),
+                f"the scales of the bias are s_x·s_w in another order of the channels; {off} of {ratio.size} are off",
+                "Either the scales of the weights or those of the bias are in the wrong order: put them in the order "
+                "of the output channels, those of the weights as s_bias/s_x if the bias was not touched.",
+            )
+        elif _is_of_its_own(product, stated, wanted):
+            yield Finding(
+                "bias_with_its_own_scale",
+                label(product.node),
+                text,
+                "Store the bias as int32 codes rint(b/(s_x·s_w)) with scale s_x·s_w and zero point 0: engines add the "
+                "codes to the accumulator and do not look at another scale.",
+            )
+        else:
+            pixels = min(abs(ratio[worst] / 255 - 1), abs(ratio[worst] * 255 - 1)) < 0.01 and even
+            yield Finding(
+                "bias_scale_is_not_the_product",
+                label(product.node),
+                text + (" (255: pixels of 0 … 255 in one place and of 0 … 1 in another?)" if pixels else ""),
+                "One of three scales is wrong. If that of the input or of the weights was changed after the bias was "
+                "stored, restore it. If that of the bias is wrong, store the bias as int32 codes rint(b/(s_x·s_w)) "
+                "with scale s_x·s_w: engines add the codes to the accumulator and do not look at another scale.",
+            )
+
+
+def _close(left: np.ndarray, right: np.ndarray) -> bool:
+    return left.shape == right.shape and bool((np.abs(left / right - 1) <= BIAS_TOLERANCE).all())
+
+
+def _is_of_its_own(product: Product, stated: np.ndarray, wanted: np.ndarray) -> bool:
+    """Whether it must be the bias that is wrong: one scale for channels of different ones, or s_w or s_x alone."""
+    x, w = (each.scale.astype(np.float64).ravel() for each in (product.x, product.w))  # type: ignore[union-attr]
+    one_for_all = np.ptp(stated) == 0 and np.ptp(wanted) > 0
+    return bool(one_for_all) or any(_close(*np.broadcast_arrays(stated, scale)) for scale in (x, w))
 
 
 def _weighted(product: Product) -> bool:
@@ -211,16 +244,24 @@ def bias_codes(graph: Graph) -> Iterator[Finding]:
 
 
 def weights_in_float(graph: Graph) -> Iterator[Finding]:
+    """Float weights under a quantized input: a note where the layer is in float as a whole and others have codes.
+
+    That is what leaving out a layer on purpose looks like (ONNX Runtime's nodes_to_exclude).
+    """
+    some_have_codes = any(product.w is not None for product in products(graph))
     for node in graph.of_type(*FLOAT_PRODUCTS):
         reader = graph.dequantizer(input_of(node, 0))
         if reader is None or graph.is_weight(reader):
             continue
         value = input_of(node, 1)
+        bias = graph.producer.get(input_of(node, 2)) if len(node.input) > 2 else None
+        as_a_whole = some_have_codes and (bias is None or bias.op_type != "DequantizeLinear")
         producer, how = graph.producer.get(value), "has float weights though its input is quantized"
         if producer is not None and producer.op_type == "DequantizeLinear":
             quantizer = graph.producer.get(input_of(producer, 0))
             if quantizer is None or quantizer.op_type != "QuantizeLinear":
                 continue
+            as_a_whole = False
             value, how = input_of(quantizer, 0), "stores float weights, which are quantized anew at every start"
         weights = graph.constant(value) if value else None
         if weights is None or weights.dtype.name not in ("float32", "float16", "bfloat16", "float64"):
@@ -229,7 +270,9 @@ def weights_in_float(graph: Graph) -> Iterator[Finding]:
             "weights_in_float",
             label(node),
             f"{how}: {weights.nbytes:,} bytes, as int8 codes {weights.size:,}",
-            "Store the codes: an int8 constant followed by DequantizeLinear.",
+            "Store the codes: an int8 constant followed by DequantizeLinear."
+            + (" If the layer was left out on purpose, leave it." if as_a_whole else ""),
+            "note" if as_a_whole else "mistake",
         )
 
 

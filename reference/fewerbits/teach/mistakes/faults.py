@@ -40,6 +40,12 @@ _ALL = (
         "Quantize signed weights symmetrically, s = max|w|/127 and z = 0.",
     ),
     _fault(
+        "bias_scale_is_not_the_product",
+        "A file states a scale for a bias that is not s_x·s_w.",
+        "The bias was quantized in another unit, or the scale of the input or of the weights was changed afterwards.",
+        "Find out which of the three scales was changed, and restore s_bias = s_x·s_w.",
+    ),
+    _fault(
         "bias_codes_unexplained",
         "Bias codes are not those of the bias, and no known mistake gives them.",
         "Bias, codes and scales may belong to different layers or channels.",
@@ -98,6 +104,12 @@ _ALL = (
         "The codes of a layer's weights would fit in fewer bits than their type has.",
         "The scale is too large, or fewer bits are meant: both store the same integers.",
         "If fewer bits are not intended, compute the scale from the range of the weights: s = max|w|/127 for int8.",
+    ),
+    _fault(
+        "codes_read_in_the_other_type",
+        "Every negative value comes back as a large positive one.",
+        "int8 codes were read as uint8, bit for bit: −1 is read as 255.",
+        "Read the codes in the type in which they were made: codes.view(np.int8). Do not clamp them as uint8 codes.",
     ),
     _fault(
         "codes_of_the_other_signedness",
