@@ -39,13 +39,15 @@ def accuracies(results: Mapping[str, Accuracy], title: str = "Accuracy with its 
     """One dot with its interval per model, best read against the first one's interval (shaded)."""
     figure, axes = new_figure(0.9 + 0.45 * len(results))
     first = next(iter(results.values()))
-    axes.axvspan(first.low, first.high, color=ORANGE, alpha=0.2, linewidth=0)
+    label = f"interval of {next(iter(results))}"
+    axes.axvspan(first.low, first.high, color=ORANGE, alpha=0.2, linewidth=0, label=label)
     for row, result in enumerate(results.values()):
         spread = [[result.value - result.low], [result.high - result.value]]
         axes.errorbar(result.value, row, xerr=spread, fmt="o", color=BLUE, capsize=4, markersize=6)
     axes.set_yticks(range(len(results)), list(results))
     axes.set(title=title, xlabel="share of right answers", ylim=(len(results) - 0.5, -0.5))
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1)
     return figure
 
 
@@ -81,12 +83,12 @@ def ratios(
                 axes.plot(
                     [predicted[name][index]] * 2, [at - 0.12, at + 0.12], "-", color=BLACK, linewidth=3, label=label
                 )
-    axes.axvline(1, color=BLACK, linewidth=1)
+    axes.axvline(1, color=BLACK, linewidth=1, linestyle=":", label="as fast")
     axes.set_yticks(range(len(measured)), list(measured))
     axes.set(
         title=title, xlabel="time of the candidate / time of int8", ylim=(len(measured) - 0.5, -0.5), xlim=(0, None)
     )
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3 if len(measured) < 3 else -0.2), ncols=len(groups) + 1)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.3 if len(measured) < 3 else -0.2), ncols=len(groups) + 2)
     return figure
 
 
