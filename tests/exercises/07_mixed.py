@@ -368,6 +368,12 @@ def gains_for_losses(sizes, right, float_right, allowed):
     return int(np.where(upper <= allowed, sizes, 10**9).argmin()) if (upper <= allowed).any() else -1
 
 
+def broken_images_only(sizes, right, float_right, allowed):
+    losses = float_right & ~right
+    upper = losses.mean(1) + 1.96 * losses.std(1) / np.sqrt(losses.shape[1])
+    return int(np.where(upper <= allowed, sizes, 10**9).argmin()) if (upper <= allowed).any() else -1
+
+
 def all_choices(costs, sizes, budget):
     rows = np.arange(len(costs))
     tried = itertools.product(range(costs.shape[1]), repeat=len(costs))
@@ -411,6 +417,7 @@ SLIPS = {
         ("index_among_those_that_pass", index_in_the_subset),
         ("first_that_passes", first_one),
         ("loss_with_the_sign_turned", gains_for_losses),
+        ("repaired_images_left_out", broken_images_only),
     ],
 }
 

@@ -173,6 +173,8 @@ def _smallest_within_probes() -> list[Probe]:
     few, few_right = np.ones((2, 10), bool), np.array([True] * 9 + [False])
     few[:, 9] = False
     few[0, [1, 4, 6]] = False
+    # The smaller one of these repairs as many images as it breaks, 40: mean 0, upper end 0.018.
+    repairing = np.array([candidate(2, 3), candidate(40, 40)])
     return [
         (np.array([10, 20]), few, few_right, 0.4),
         (np.array([20, 10]), few[::-1].copy(), few_right, 0.7),
@@ -182,6 +184,7 @@ def _smallest_within_probes() -> list[Probe]:
         (sizes, several, exact, 0.045),
         (sizes, several, exact, 0.06),
         (sizes, several, exact, 0.001),
+        (np.array([290, 60]), repairing, exact, 0.03),
     ]
 
 
