@@ -39,12 +39,12 @@ from fewerbits.tensor.uniform import Uniform
 #
 # <details><summary>Hint 1</summary>
 #
-# How many whole numbers are there from −3 to 4? And what is 127 − (−128) in `int8`?
+# How many whole numbers are there from −3 to 4?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `int(codes.max())` is a Python integer, which does not wrap around.
+# What is 127 − (−128) in `int8`? `int(codes.max())` is a Python integer, which does not wrap around.
 #
 # </details>
 
@@ -174,14 +174,17 @@ for name, codes in integer_network.run(network, photographs[:20]).items():
 # ## 5 · Name ten mistakes · ●●● · 18 min
 #
 # Complete `name_mystery(number)`: for each network the number of its mistake in the list above. Two of the list are in
-# no network. The check stops at the first that is wrong, and says what one would see if that name were true. Name them
-# by your own looking first; then give the same tensors to `diagnose` and `diagnose_bias`, and see whether they agree.
+# no network. The number or the name in quotes will do. The check stops at the first that is wrong, and says what one
+# would see if that name were true. Where two names seem to fit, ask which one changed a *sign* or left codes *unused*:
+# `diagnose` may report a scale as well that only gave the occasion. Name them by your own looking first; then give the
+# same tensors to `diagnose` and `diagnose_bias`, and see whether they agree.
 #
 # <details><summary>Hint 1</summary>
 #
-# Ask in this order: is s·255 of each activation near the largest value of the float network
-# (`network.folded.run(photographs)`)? Do weight codes, times their scale, restore the float weights? Do bias codes,
-# times `bias_scale`, restore the float biases?
+# Ask in this order: is the zero point of each activation 0, and s·255 within a fifth of the largest value of the float
+# network (`network.folded.run(photographs)`)? (A range that is meant in the list is more than ten times too wide, or
+# less than a fifth.) Do weight codes, times their scale, restore the float weights? Do bias codes, times `bias_scale`,
+# restore the float biases?
 #
 # </details>
 # <details><summary>Hint 2</summary>

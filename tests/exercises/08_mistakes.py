@@ -93,6 +93,11 @@ def named_by_list(number):
     return RIGHT[number - 1]
 
 
+def named_in_words(number):
+    title, _ = mysteries.CANDIDATES[RIGHT[number - 1]]
+    return title if number % 2 else title.replace(" ", "_").capitalize()
+
+
 def named_by_match(number):
     return {1: np.int64(8), 2: np.array(3), 3: 1.0}.get(number, RIGHT[number - 1])
 
@@ -147,7 +152,7 @@ ALTERNATIVES = {
     "bias_ratio": [ratio_by_loop, ratio_in_two_steps, ratio_by_torch],
     "scale_axis": [axis_by_median_quotient, axis_by_quantizing_again, axis_by_largest_weight],
     "output_shift": [shift_by_loop, shift_by_two_layers, shift_by_matrix_product],
-    "name_mystery": [named_by_list, named_by_match, named_by_array],
+    "name_mystery": [named_by_list, named_in_words, named_by_match, named_by_array],
     "repair": [repaired_layer_by_layer, repaired_by_the_package, repaired_where_it_differs],
 }
 
@@ -208,6 +213,11 @@ SLIPS = {
 }
 
 UNNAMED = {
-    "name_mystery": [lambda number: 7, lambda number: 99, lambda number: {8: 4}.get(number, RIGHT[number - 1])],
+    "name_mystery": [
+        lambda number: "wrong axis",
+        lambda number: 7,
+        lambda number: 99,
+        lambda number: {8: 4}.get(number, RIGHT[number - 1]),
+    ],
     "repair": [lambda network: mysteries.mystery(1).network, lambda network: network.folded, lambda network: (1, {})],
 }

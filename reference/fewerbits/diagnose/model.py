@@ -55,6 +55,6 @@ def examine(source: str | Path | onnx.ModelProto, *, cpu: str = "any") -> tuple[
 
 def _examined(graph: Graph) -> str:
     layers = sum(1 for _ in products(graph))
-    writers = [node for node in graph.nodes if (written := graph.writes(node)) and not graph.is_weight(node)]
+    writers = [node for node in graph.nodes if graph.writes(node) and not graph.is_weight(node)]
     activations = len(writers)
     return f"{layers} layer{'s' if layers != 1 else ''} with weights, {activations} quantized activations"

@@ -33,8 +33,14 @@ CANDIDATES: dict[int, tuple[str, str]] = {
     4: ("truncation for rounding", "no restored weight of a layer would be farther from zero than the float weight"),
     5: ("one scale for all channels", "the scheme of a layer's weights would have one scale and no axis"),
     6: ("scales of other channels", "the restored weights of each output channel would be off by another factor"),
-    7: ("range too wide", "s·255 of an activation would be far above all values of the float network"),
-    8: ("range too narrow", "s·255 of an activation would be far below the largest values of the float network"),
+    7: (
+        "range too wide",
+        "s·255 of an activation would be more than ten times the largest value of the float network, its zero point 0",
+    ),
+    8: (
+        "range too narrow",
+        "s·255 of an activation would be less than a fifth of the largest value of the float network",
+    ),
     9: ("symmetric range for one-sided data", "the zero point of an activation after a ReLU would be 128"),
     10: ("sign lost", "no weight code of a layer would be negative"),
     11: ("zero point one too high", "the zero point of an activation after a ReLU would be 1"),
@@ -73,7 +79,7 @@ def show() -> None:
     """Print what may be wrong, and the symptom of each network."""
     print("what may be wrong")
     for number, (title, _) in CANDIDATES.items():
-        print(f"  {number:>2}  {title}")
+        print(f"  {number:>2}  {title}{' (of an activation)' if title.startswith('range') else ''}")
     print(f"\nnetwork           symptom\n  without mistake {_symptom(right_network())}")
     for number in _PLANTED:
         print(f"  mystery {number:>2}      {mystery(number).symptom}")

@@ -141,7 +141,7 @@ _ALL = (
         "dead_channels",
         "All weights of an output channel have the code of zero.",
         "The scale is too large for the channel, or its float weights are zeros.",
-        "Use one scale per output channel. If the float weights are zeros too, remove the channels.",
+        "Quantize these channels again, each with its own scale. Where the float weights are zeros, remove them.",
     ),
     _fault(
         "denormal_scale",

@@ -20,6 +20,17 @@ REPAIRED = (2, 3, 6, 8)
 IMAGES = 12
 
 
+def number_of(answer: Any) -> Any:
+    """A number of the list, also for a name of it."""
+    if not isinstance(answer, str):
+        return answer
+    words = answer.strip().lower().replace("_", " ")
+    named = [number for number, (title, _) in mysteries.CANDIDATES.items() if title in (words, answer.strip().lower())]
+    if not named:
+        raise TypeError(f"it is {answer!r}, expected is a number or a name of the list")
+    return named[0]
+
+
 def the_name_fits(answer: Array, number: int) -> str | None:
     """None for the right candidate; else what one would see if the answer were true, not what is."""
     given = int(answer.reshape(-1)[0])
@@ -39,7 +50,7 @@ def _all_named(probes: Sequence[Probe], answers: Sequence[Any]) -> str:
 # Without a list of what is right so far: it would turn `return 1`, `return 2`, … into a way to the answers.
 name_mystery = Task(
     call="name_mystery(number)",
-    returns=(Output("name", loose_shape=True),),
+    returns=(Output("name", loose_shape=True, convert=number_of),),
     properties=(the_name_fits,),
     probes=lambda: [(number,) for number in NUMBERS],
     summary=_all_named,
@@ -83,8 +94,8 @@ def the_integers_are_right(answer: Array, network: QuantizedNetwork) -> str | No
             wrong = int((answer[place] != right[place]).sum())
         if wrong:
             return (
-                f"{named}; {wrong:,} of {right[place].size:,} values of {name} are not those of the network "
-                "without mistake, and all before it are"
+                f"{wrong:,} of {right[place].size:,} values of {name} are not those of the network "
+                f"without mistake, and all before it are ({named})"
             )
     return None
 
