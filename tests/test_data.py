@@ -20,6 +20,7 @@ def test_fashion_mnist_has_the_published_sizes_and_balanced_classes(split: str, 
     assert (images.min(), images.max()) == (0, 255)
 
 
+@pytest.mark.slow
 def test_published_statistics_of_the_training_pixels() -> None:
     # The mean and deviation that the field normalizes Fashion-MNIST with: 0.2860 and 0.3530.
     images = data.load_fashion_mnist("train").images / 255.0

@@ -32,6 +32,7 @@ def test_a_shift_by_three_pixels_is_no_difference():
     assert look_alike(draw(), draw(dpi=103))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [{"power": 3}, {"power": 2.5}, {"curve": False}, {"style": "o"}, {"title": ""}, {"dpi": 120}, {"shift": 0.05}],

@@ -92,7 +92,7 @@ def mx_blocks(count: int) -> NDArray[np.float32]:
 
 
 def register_gfloat_blocks(name: str, element: FloatFormat) -> None:
-    @compare(f"mx.MX {name} round trip", "gfloat", "quantize_block, scale rule floor", requires=("gfloat",))
+    @compare(f"mx.MX {name} round trip", "gfloat", "quantize_block, scale rule floor", requires=("gfloat",), slow=True)
     def round_trip_gfloat() -> Pairs:
         import gfloat
         from gfloat import formats as gfloat_formats

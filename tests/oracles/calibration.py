@@ -151,7 +151,7 @@ def fit_affine_signed() -> Pairs:
 
 @compare(
     "calibration.MinMax.fit symmetric int8", "torch", "s = absmax/127 here, absmax/127.5 there", expect="differ",
-    requires=TORCH,
+    requires=TORCH, slow=True
 )  # fmt: skip
 def fit_symmetric() -> Pairs:
     yield from torch_parameters(symmetric=True, signed=True)
@@ -184,7 +184,7 @@ def histogram_counts() -> Pairs:
 PERCENTS = (*np.linspace(10, 95, 35), 99.0, 99.5, 99.9, 99.99, 100.0)
 
 
-@compare("calibration.Percentile affine", "numpy", "bin of np.percentile(inverted_cdf) of all the data")
+@compare("calibration.Percentile affine", "numpy", "bin of np.percentile(inverted_cdf) of all the data", slow=True)
 def percentile_affine() -> Pairs:
     """The bound is the outer edge of the very bin in which the exact percentile lies (or the extreme, if nearer)."""
     for x in percentile_data():
@@ -197,7 +197,7 @@ def percentile_affine() -> Pairs:
             yield np.array(ours.range(symmetric=False)), expected
 
 
-@compare("calibration.Percentile symmetric", "numpy", "bin of np.percentile(inverted_cdf) of all magnitudes")
+@compare("calibration.Percentile symmetric", "numpy", "bin of np.percentile(inverted_cdf) of all magnitudes", slow=True)
 def percentile_symmetric() -> Pairs:
     for x in percentile_data():
         magnitudes = np.abs(x)
@@ -320,6 +320,7 @@ def mse_symmetric() -> Pairs:
 
 @compare(
     "calibration.MSE affine uint8", "torch", "error against HistogramObserver: at most theirs", requires=TORCH,
+    slow=True,
 )  # fmt: skip
 def mse_histogram_observer() -> Pairs:
     """Loose by nature: torch's search stops at its first rise and counts no zero point, so ours may only be better."""

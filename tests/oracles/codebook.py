@@ -174,7 +174,7 @@ def kmeans1d_cost(x: NDArray[np.float64], count: int) -> float:
 
 @compare(
     "k_means", "kmeans1d", "cost of the optimum, relative to theirs", tolerance=1e-9, reason="float sums",
-    requires=("kmeans1d",),
+    requires=("kmeans1d",), slow=True
 )  # fmt: skip
 def optimal_cost() -> Pairs:
     for x in samples():
@@ -186,7 +186,7 @@ def optimal_cost() -> Pairs:
 
 @compare(
     "k_means 20,000 values", "kmeans1d", "cost of the optimum, relative to theirs", tolerance=1e-9, reason="float sums",
-    requires=("kmeans1d",),
+    requires=("kmeans1d",), slow=True
 )  # fmt: skip
 def optimal_cost_of_many() -> Pairs:
     x = np.random.default_rng(0).laplace(size=20_000)

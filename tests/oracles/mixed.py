@@ -104,6 +104,7 @@ def fisher() -> Pairs:
     "scipy bootstrap",
     tolerance=4e-3,
     reason="both draw at random: shares of 400 images, 20,000 resamples",
+    slow=True,
 )
 def bootstrap() -> Pairs:
     from scipy.stats import bootstrap as resampled

@@ -205,7 +205,7 @@ def odd_zero_points() -> Pairs:
         )
 
 
-@compare("quantize_bias", "onnxruntime", "its static quantizer: rint(f64(bias)/f64(f32(s_x·s_w)))")
+@compare("quantize_bias", "onnxruntime", "its static quantizer: rint(f64(bias)/f64(f32(s_x·s_w)))", slow=True)
 def bias_by_quantizer() -> Pairs:
     for seed, per_channel in enumerate((True, False)):
         rng = np.random.default_rng(seed)

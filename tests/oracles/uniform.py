@@ -230,7 +230,9 @@ def dynamic(oracle: str) -> Any:
 
 
 def register_dynamic(oracle: str) -> None:
-    @compare("uniform.fit affine uint8, then quantize", f"{oracle} DynamicQuantizeLinear", requires=(oracle,))
+    @compare(
+        "uniform.fit affine uint8, then quantize", f"{oracle} DynamicQuantizeLinear", requires=(oracle,), slow=True
+    )
     def pairs() -> Pairs:
         for x in ranges():
             codes, scale, zero_point = dynamic(oracle)(x)
@@ -344,7 +346,7 @@ def torch_per_channel() -> Pairs:
             yield scheme.quantize(x), torch_quantized(x, scheme)
 
 
-@compare("uniform.fake_quantize 1–16 bits per tensor", "torch", "rint(x·(1/s))+z", requires=("torch",))
+@compare("uniform.fake_quantize 1–16 bits per tensor", "torch", "rint(x·(1/s))+z", requires=("torch",), slow=True)
 def torch_fake_per_tensor() -> Pairs:
     import torch
 
@@ -408,7 +410,7 @@ def observed(x: NDArray[np.float32], low: int, high: int, scheme: str) -> tuple[
     return scale.numpy()[0], zero_point.numpy()[0]
 
 
-@compare("uniform.fit affine unsigned, 2–8 bits", "torch MinMaxObserver", requires=("torch",))
+@compare("uniform.fit affine unsigned, 2–8 bits", "torch MinMaxObserver", requires=("torch",), slow=True)
 def torch_observer_affine() -> Pairs:
     for x in list(ranges())[::10]:
         for bits in (2, 4, 8):
@@ -418,7 +420,7 @@ def torch_observer_affine() -> Pairs:
             yield scheme.zero_point, zero_point
 
 
-@compare("uniform.fit symmetric narrow, 2–8 bits", "torch MinMaxObserver", "max|x|/P", requires=("torch",))
+@compare("uniform.fit symmetric narrow, 2–8 bits", "torch MinMaxObserver", "max|x|/P", requires=("torch",), slow=True)
 def torch_observer_symmetric() -> Pairs:
     for x in list(ranges())[::10]:
         for bits in (2, 4, 8):
@@ -440,7 +442,9 @@ def torch_divides_by_half_a_range() -> Pairs:
         yield Uniform.fit(x).scale, observed(x, -128, 127, "per_tensor_symmetric")[0]
 
 
-@compare("uniform.from_range, 4–16 bits", "onnxruntime quantization tool", "in float64", requires=("onnxruntime",))
+@compare(
+    "uniform.from_range, 4–16 bits", "onnxruntime quantization tool", "in float64", requires=("onnxruntime",), slow=True
+)
 def onnxruntime_parameters() -> Pairs:
     from onnxruntime.quantization.quant_utils import compute_scale_zp
 

@@ -259,6 +259,7 @@ def given_code(faults):
 FAULTS = ("range_without_zero", "truncated_zero_point", "wrap_instead_of_clamp", "subtraction_in_the_code_type")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("faults", [left for n in range(1, 5) for left in combinations(FAULTS, n)], ids="+".join)
 def test_of_several_faults_one_that_is_there_is_named_on_an_input_that_shows_it_alone(faults):
     result = examine(check.fake_quantize, given_code(faults))
@@ -640,6 +641,7 @@ def test_lines_fit_a_narrow_screen():
     assert max(map(len, result.text.splitlines())) <= 110
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
 def test_a_terminal_of_any_encoding_gets_the_text(encoding):
     code = "from fewerbits.teach import check; print(bool(check.quantize(lambda x, s, z, *ends: (x / s + z).round())))"

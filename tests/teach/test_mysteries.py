@@ -116,6 +116,7 @@ def named_by_tensors(network) -> set[str]:
     return {finding.name for finding in found}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(1, 11))
 def test_the_diagnosis_of_tensors_names_each_mystery(number: int) -> None:
     title, _ = mysteries.CANDIDATES[mysteries.answer(number)]
