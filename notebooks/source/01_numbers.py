@@ -660,8 +660,8 @@ numbers_plots.roofline(ceilings, layer_costs, batch, title="vgg32 on the roof of
 # ## 10 · A prediction, to be checked in lesson 09
 #
 # Put the layers together: the bound of a network is the sum of its layers' bounds. That includes the **poolings**,
-# which make images smaller: they move bytes and multiply nothing. How many times as fast as in float32 can vgg32 be in
-# int8 on your machine, at most?
+# which make images smaller: they move bytes and multiply nothing. If both came equally near their bounds, how many times
+# as fast as in float32 would vgg32 be in int8 on your machine?
 
 # %%
 my_guess = ...
@@ -682,9 +682,10 @@ assert predicted_gain <= max(4, ratio_of_peaks) * 1.000001
 # It lies between 4 and the ratio of the peaks, on any machine. It must: each layer gains the one, or the other, or
 # something between when it changes sides.
 #
-# Write your number down. Section 7 of lesson 09 computes this bound again and then measures the real thing. Expect
-# less: a bound knows nothing of the time to call a layer, to convert numbers to int8 and back, or of a kernel (the
-# program for one operation) that is not as good as the matrix product which we measured.
+# Write your number down. Section 7 of lesson 09 computes it again and then measures the real thing. It is a prediction
+# and no bound, since float32 may stay further from its roof than int8. Expect less all the same: the roof knows nothing
+# of the time to call a layer, to convert numbers to int8 and back, or of a kernel (the program for one operation) that
+# is not as good as the matrix product which we measured.
 #
 # And the language model of section 7, here, one token at a time?
 
@@ -778,7 +779,7 @@ print(mistakes.find("bfloat16 truncated"))
 #   absolute one. float32 counts to 2²⁴.
 # - Bytes = parameters × bits / 8, plus metadata. Who waits for memory gains in proportion.
 # - In 45 nm an int8 MAC takes a fifteenth of the energy of a float32 MAC, and a word from DRAM that of 139 such MACs.
-# - t ≥ max(M/P, B/W). int8 gains 4 on the slope and the ratio of the peaks on the level, at most.
+# - t ≥ max(M/P, B/W). On the slope int8 gains 4, on the level the ratio of the peaks.
 #
 # ## Exercises
 #
