@@ -660,8 +660,8 @@ numbers_plots.roofline(ceilings, layer_costs, batch, title="vgg32 on the roof of
 # ## 10 · A prediction, to be checked in lesson 09
 #
 # Put the layers together: the bound of a network is the sum of its layers' bounds. That includes the **poolings**,
-# which make images smaller: they move bytes and multiply nothing. If both came equally near their bounds, how many times
-# as fast as in float32 would vgg32 be in int8 on your machine?
+# which make images smaller: they move bytes and multiply nothing. If both came equally near their bounds, how many
+# times as fast as in float32 would vgg32 be in int8 on your machine?
 
 # %%
 my_guess = ...
