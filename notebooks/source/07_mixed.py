@@ -22,8 +22,11 @@
 # shown; `my_guess = None` shows it without a guess.
 
 # %%
+import os
+
 import numpy as np
 from fewerbits import data
+from fewerbits.deploy import engines, export
 from fewerbits.deploy.evaluation import accuracy, bootstrap_difference
 from fewerbits.network import allocation, mixed
 from fewerbits.network.batches import over_batches
@@ -140,6 +143,11 @@ def predict(run, n, start=0):
     return np.concatenate(list(in_batches))
 
 
+def logits_of(some_network, n):
+    """Its logits for the first n test images."""
+    return np.concatenate(list(over_batches(lambda batch: some_network.run(batch)["logits"], images[:n], 50)))
+
+
 def quantized(weight_bits, activation_bits, **ranges):
     return quantize_network(network, seen, weight_bits=weight_bits, activation_bits=activation_bits, **ranges)
 
@@ -152,7 +160,8 @@ def quantized(weight_bits, activation_bits, **ranges):
 my_guess = ...  # points
 
 # %%
-predicted = {"float32": predict(network.run, 10_000), "W8A8": predict(quantized(8, 8).simulate, 10_000)}
+in_float = engines.OnnxRuntime(export.float_model(network), threads=os.cpu_count())
+predicted = {"float32": engines.predict(in_float, images), "W8A8": predict(quantized(8, 8).simulate, 10_000)}
 loss_8 = bootstrap_difference(predicted["float32"], predicted["W8A8"], labels)
 
 reveal(my_guess, 100 * loss_8.value, unit="points", digits=2)
@@ -415,7 +424,7 @@ my_guess = ...  # "measured", "Fisher" or "noise"
 
 # %%
 tables = {"measured": measured, "Fisher": fisher, "noise": noise}
-exact_100 = network.run(images[:100])["logits"]
+exact_100 = logits_of(network, 100)
 
 
 def random_trials(choices):
@@ -423,7 +432,8 @@ def random_trials(choices):
     rng = np.random.default_rng(1)
     trials = [dict(zip(measured, rng.choice(choices, 7).tolist())) for _ in range(24)]
     rounded = [mixed.round_weights(network, trial) for trial in trials]
-    truth = [mixed.divergence(exact_100, each.run(images[:100])["logits"]).mean() for each in rounded]
+    logits = [logits_of(each, 100) for each in rounded]
+    truth = [mixed.divergence(exact_100, each).mean() for each in logits]
     return {name: [allocation.total(table, trial) for trial in trials] for name, table in tables.items()}, truth
 
 
@@ -629,17 +639,11 @@ predicted["first/last 8"] = predict(quantized(first_last, 8).simulate, 4000)
 reveal(my_guess, "yes" if better_by("mixed 4", "first/last 8").low > 0 else "no")
 
 # %% tags=["nbval-ignore-output"]
-
-
-def logits_200(some_network):
-    """Its logits for 200 test images."""
-    return np.concatenate(list(over_batches(lambda batch: some_network.run(batch)["logits"], images[:200])))
-
-
-exact_200, nats = logits_200(network), {}
+exact_200, nats = logits_of(network, 200), {}
 print(f"{'':12}   bytes    nats   better than W4A8 by")
-for name, bits in {"W4A8": dict.fromkeys(sizes, 4), "first/last 8": first_last, "mixed 4": dynamic}.items():
-    nats[name] = mixed.divergence(exact_200, logits_200(mixed.round_weights(network, bits))).mean()
+rows = {"W4A8": dict.fromkeys(sizes, 4), "first/last 8": first_last, "mixed 4": dynamic}
+for name, bits in rows.items():
+    nats[name] = mixed.divergence(exact_200, logits_of(mixed.round_weights(network, bits), 200)).mean()
     gain = "" if name == "W4A8" else better_by(name, "W4A8")
     print(f"{name:12} {allocation.total(sizes, bits):7,}  {nats[name]:.4f}   {gain}")
 
