@@ -46,14 +46,16 @@ class Result:
     timings: list[Timing]
 
 
-def prepare(name: str) -> tuple[FoldedNetwork, QuantizedNetwork]:
-    """The folded network and its quantized form, calibrated on the first 1,000 training images.
+def weight_bits() -> int:
+    """8, or 7 where this CPU's u8×s8 products would saturate at 16 bits."""
+    return 7 if engines.engine_saturates() else 8
 
-    Weights take 8 bits, or 7 where this CPU's u8×s8 products would saturate at 16 bits.
-    """
+
+def prepare(name: str) -> tuple[FoldedNetwork, QuantizedNetwork]:
+    """The folded network and its quantized form, calibrated on the first 1,000 training images."""
     network = fold(name, data.load_weights(name))
     observers = calibrate(network, data.to_float(data.load_fashion_mnist("train").images[:CALIBRATION_IMAGES]))
-    return network, quantize_network(network, observers, weight_bits=7 if engines.engine_saturates() else 8)
+    return network, quantize_network(network, observers, weight_bits=weight_bits())
 
 
 def evaluate(name: str, folder: Path, ceilings: Ceilings) -> Result:

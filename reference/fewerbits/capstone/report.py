@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import fewerbits
-from fewerbits.capstone.evaluate import CALIBRATION_IMAGES, COMPARED_IMAGES, TIMED_IMAGES, Result
+from fewerbits.capstone.evaluate import CALIBRATION_IMAGES, COMPARED_IMAGES, TIMED_IMAGES, Result, weight_bits
 from fewerbits.capstone.timings import EAGER, FLOAT, INT8, THREADS, Timing
 from fewerbits.deploy import engines, optional_engines
 from fewerbits.deploy.roofline import Ceilings
@@ -42,7 +42,7 @@ def record(results: Sequence[Result], ceilings: Ceilings) -> dict[str, Any]:
         "machine": machine(),
         "method": {
             "calibration": f"min-max over the first {CALIBRATION_IMAGES} training images",
-            "weight bits": 7 if engines.engine_saturates() else 8,
+            "weight bits": weight_bits(),
             "test images": 10_000,
             "images whose integers are compared": COMPARED_IMAGES,
             "images on which engines are compared": TIMED_IMAGES,

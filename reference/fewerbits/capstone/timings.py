@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -47,14 +48,10 @@ def time_network(network: FoldedNetwork, quantized: QuantizedNetwork, images: ND
     """
     threads_before = torch.get_num_threads()
     try:
-        cases = tqdm(list(_cases()), desc=f"{network.name} timing pairs", leave=False)
+        cases = tqdm(list(itertools.product(BATCHES, THREADS)), desc=f"{network.name} timing pairs", leave=False)
         return [timing for batch, threads in cases for timing in _time(network, quantized, images, batch, threads)]
     finally:
         torch.set_num_threads(threads_before)
-
-
-def _cases() -> Iterator[tuple[int, int]]:
-    yield from ((batch, threads) for threads in THREADS for batch in BATCHES)
 
 
 def _time(
